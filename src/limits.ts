@@ -25,6 +25,20 @@ export const BUFFER_POOL_SLAB_BYTES_MIN = 4 * KIB;
 /** ... to this one; larger ones are rare enough to allocate. */
 export const BUFFER_POOL_SLAB_BYTES_MAX = 2 * MIB;
 
+// ---- Local files and disks -----------------------------------------------------------
+
+/** System calls made through koffi at once: the call stacks that it keeps for reuse. */
+export const NATIVE_CALLS_MAX = 8;
+
+/** Zeroes that one call writes: bounds memory, and lets other commands in between. */
+export const ZERO_WRITE_BYTES_MAX = 1 * MIB;
+
+/** Bytes that one ioctl zeroes or discards: it holds a pool thread and can't be stopped. */
+export const DISK_RANGE_BYTES_MAX = 128 * MIB;
+
+/** Extents in one answer about a file's blocks: each costs a system call. */
+export const BLOCK_STATUS_EXTENTS_MAX = 128;
+
 // ---- NBD bridge ----------------------------------------------------------------------
 
 /** NBD's own ceiling for a request's payload: what every client may send unasked. */
@@ -35,3 +49,163 @@ export const NBD_PREFERRED_BLOCK_BYTES = 4 * KIB;
 
 /** Option data that a client may send while it negotiates: names are at most 4 KiB. */
 export const NBD_OPTION_BYTES_MAX = 16 * KIB;
+
+/** Longer option data is skipped and answered TOO_BIG up to here; past it, it is garbage. */
+export const NBD_OPTION_SKIP_BYTES_MAX = 1 * MIB;
+
+/** Options in one handshake; the chattiest client known (nbdinfo --list) sends about ten. */
+export const NBD_OPTIONS_MAX = 128;
+
+/** Names and descriptions on the wire (NBD specification, "Values", strings). */
+export const NBD_STRING_BYTES_MAX = 4 * KIB;
+
+/** From connect to the end of the handshake: a client that dawdles holds a place. */
+export const NBD_HANDSHAKE_TIMEOUT_MS = 10_000;
+
+/** Clients of one bridge: the kernel takes up to 16 sockets a device, programs fewer. */
+export const NBD_CLIENTS_MAX = 64;
+
+/**
+ * A refused write's data is skipped up to here, so that its client lives on. A length past
+ * it is no honest mistake, and skipping up to 4 GiB would hang the client all the same.
+ */
+export const NBD_SKIPPED_PAYLOAD_BYTES_MAX = 2 * NBD_PAYLOAD_BYTES_MAX;
+
+/** Pieces in which one write's payload is held; a client that sends crumbs pays a copy. */
+export const NBD_PAYLOAD_PIECES_MAX = 1024;
+
+/** Commands in flight of one client: several times any known queue depth. */
+export const NBD_CLIENT_COMMANDS_IN_FLIGHT_MAX = 1024;
+
+/** Write and read payload in flight of one client: two of the largest commands. */
+export const NBD_CLIENT_BYTES_IN_FLIGHT_MAX = 2 * NBD_PAYLOAD_BYTES_MAX;
+
+/** The same for all clients of a bridge, so that many clients cannot exhaust memory. */
+export const NBD_BRIDGE_COMMANDS_IN_FLIGHT_MAX = 4 * NBD_CLIENT_COMMANDS_IN_FLIGHT_MAX;
+export const NBD_BRIDGE_BYTES_IN_FLIGHT_MAX = 4 * NBD_CLIENT_BYTES_IN_FLIGHT_MAX;
+
+/** Replies that a client has not read, past which its requests are not read either. */
+export const NBD_REPLY_QUEUE_BYTES_MAX = 4 * MIB;
+
+/** Reply headers are cut from slabs of this size: 1,000 of the common ones. */
+export const NBD_REPLY_SLAB_BYTES = 16 * KIB;
+
+/** A sentence for a person; it must fit a slab with room to spare. */
+export const NBD_ERROR_MESSAGE_BYTES_MAX = 1 * KIB;
+
+/** Extents in one block status reply: 32 KiB of reply; the client asks on from their end. */
+export const NBD_EXTENTS_MAX = 4096;
+
+/** `sun_path` holds 108 bytes with its NUL (unix(7)). */
+export const SOCKET_PATH_BYTES_MAX = 107;
+
+/** Finding out whether somebody listens on a Unix socket is local and immediate. */
+export const SOCKET_PROBE_TIMEOUT_MS = 1000;
+
+// ---- Certificates --------------------------------------------------------------------
+
+/** A PEM file is read whole; the largest bundle of public authorities is a quarter of it. */
+export const PEM_FILE_BYTES_MAX = MIB;
+
+/** Certificates between an export's and an authority, both counted: more is a mistake. */
+export const CERTIFICATE_CHAIN_LENGTH_MAX = 8;
+
+/** Signatures checked for one chain, so that many look-alike issuers cost a bounded time. */
+export const CERTIFICATE_SIGNATURE_CHECKS_MAX = 32;
+
+/** The TLS stack takes certificate lists of up to 100 KiB, and a ticket holds one of them. */
+export const SESSION_TICKET_BYTES_MAX = 256 * KIB;
+
+/** How long made certificates last unless asked: what common TLS software accepts at most. */
+export const CERTIFICATE_DAYS_DEFAULT = 825;
+
+/** A made authority's life, and so the longest that a certificate below it can have. */
+export const CERTIFICATE_DAYS_MAX = 3650;
+
+/** Made certificates begin this much earlier, for peers whose clocks are behind. */
+export const CERTIFICATE_BACKDATE_MS = 60 * 60 * 1000;
+
+/** Names in one certificate: more than a handful bloats every handshake. */
+export const CERTIFICATE_HOSTS_MAX = 64;
+
+// ---- Wire ----------------------------------------------------------------------------
+
+/** A header's length is one positive fixint, so that a frame can be cut at its first byte. */
+export const FRAME_HEADER_BYTES_MAX = 127;
+
+/** Largest payload of a data frame: what one transaction moves. Big enough to amortise the
+ * frame, small enough that hashing one does not hold up the event loop for long. */
+export const FRAME_PAYLOAD_BYTES_MAX = 1 * MIB;
+
+/** Largest body of a control frame. A list of a thousand exports fits. */
+export const CONTROL_BODY_BYTES_MAX = 256 * KIB;
+
+/** Largest body that an export accepts before it has sent WELCOME. */
+export const HELLO_BODY_BYTES_MAX = 16 * KIB;
+
+/** Largest message of a failed frame. */
+export const FAILURE_BODY_BYTES_MAX = 4 * KIB;
+
+/** Export names, in UTF-8 (NBD's own bound). */
+export const EXPORT_NAME_BYTES_MAX = 4096;
+
+/** Extents that one block status reply carries; the client asks again for the rest. */
+export const EXTENTS_PER_REPLY_MAX = 4096;
+
+// ---- Transactions --------------------------------------------------------------------
+
+/** Transactions that an export lets one connection have in flight: each holds a stream. */
+export const CREDIT_TRANSACTIONS = 512;
+
+/** Payload bytes that an export lets one connection have in flight. The engines buffer
+ * without bound (they have no receive backpressure), so this is what bounds memory; it
+ * covers 2.5 Gbit/s at a round trip of 100 ms. */
+export const CREDIT_BYTES = 32 * MIB;
+
+/** How far a transaction's id may be above the retired mark: what bounds an export's table
+ * of answered transactions when one old transaction is slow to end. */
+export const TRANSACTION_WINDOW = 16384;
+
+/** Commands larger than this are split into transactions that travel side by side, so that
+ * hashing, sending and storing overlap. */
+export const TRANSACTION_SPLIT_BYTES = 256 * KIB;
+
+/** How long a transaction may go unanswered before it is resent. */
+export const RESEND_TIMEOUT_MS = 5_000;
+
+/** Resends before a command fails with EIO: ten minutes at the default timeout. */
+export const RESENDS_MAX = 120;
+
+// ---- Export --------------------------------------------------------------------------
+
+/** How long a stranger may take from connecting to a whole HELLO. */
+export const HELLO_TIMEOUT_MS = 10_000;
+
+/** Connections that one export keeps; each costs a few KiB before WELCOME. */
+export const CONNECTIONS_MAX = 4096;
+
+/** How long a refused peer may linger, so that it can read why, before it is closed. */
+export const REFUSAL_LINGER_MS = 1_000;
+
+/** How long a session outlives its last connection. */
+export const SESSION_LEASE_MS = 60_000;
+
+/** What commands in flight are given when a process is asked to end. */
+export const SHUTDOWN_GRACE_MS = 10_000;
+
+// ---- Client --------------------------------------------------------------------------
+
+/** How long one attempt to connect may take, from the first packet to WELCOME. */
+export const CONNECT_TIMEOUT_MS = 10_000;
+
+/** Pings go out when a connection has been idle for this long. */
+export const PING_INTERVAL_MS = 2_000;
+
+/** A peer that left so many pings unanswered is dead. */
+export const PINGS_UNANSWERED_MAX = 3;
+
+/** Redialling waits this long at first, doubles, and is jittered ... */
+export const REDIAL_DELAY_MIN_MS = 20;
+
+/** ... up to this, so that I/O flows again soon after a link returns. */
+export const REDIAL_DELAY_MAX_MS = 1_000;
