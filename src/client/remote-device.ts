@@ -1,0 +1,155 @@
+import type {
+  BlockDevice,
+  Capabilities,
+  Extent,
+  Geometry,
+  WriteFlags,
+  WriteZeroesFlags,
+} from '../block/device.js';
+import { type Payload, payloadOf, slicePieces } from '../block/payload.js';
+import { invariant } from '../errors.js';
+import { TRANSACTION_SPLIT_BYTES } from '../limits.js';
+import { decodeExtents } from '../protocol/extents.js';
+import type { ReplyFrame } from '../protocol/frame.js';
+import { FLAG, KIND } from '../protocol/kinds.js';
+import type { ExportDescription, Welcome } from '../protocol/messages.js';
+import { RemoteSession, type SessionOptions } from './session.js';
+
+/**
+ * A store of an export as a `BlockDevice`. Commands wait through outages; large ones travel
+ * as several transactions side by side.
+ */
+export class RemoteDevice implements BlockDevice {
+  readonly description: string;
+  readonly session: RemoteSession;
+  readonly geometry: Geometry;
+  readonly capabilities: Capabilities;
+  readonly #splitBytes: number;
+
+  private constructor(session: RemoteSession, exportName: string) {
+    const offered = exportOf(session.welcome);
+    this.session = session;
+    this.description = `export "${exportName}"`;
+    this.geometry = {
+      sizeBytes: offered.sizeBytes,
+      minimumBlockBytes: offered.minimumBlockBytes,
+      preferredBlockBytes: offered.preferredBlockBytes,
+    };
+    this.capabilities = capabilitiesOf(offered);
+    this.#splitBytes = Math.min(TRANSACTION_SPLIT_BYTES, session.welcome.payloadBytesMax);
+  }
+
+  /** Connects; rejects with a `DstError` that says why where that fails. */
+  static async connect(options: SessionOptions): Promise<RemoteDevice> {
+    return new RemoteDevice(await RemoteSession.open(options), options.exportName);
+  }
+
+  get verifier(): Buffer {
+    return this.session.welcome.verifier;
+  }
+
+  async read(offset: number, lengthBytes: number): Promise<Payload> {
+    if (lengthBytes <= this.#splitBytes) return this.#readOne(offset, lengthBytes);
+    const parts = await Promise.all(
+      this.#split(offset, lengthBytes, (start, bytes) => this.#readOne(start, bytes)),
+    );
+    return payloadOf(parts.flatMap((part) => part.pieces));
+  }
+
+  async write(offset: number, payload: Payload, flags: WriteFlags): Promise<void> {
+    const bits = flags.fua ? FLAG.fua : 0;
+    const { lengthBytes } = payload;
+    if (lengthBytes <= this.#splitBytes) {
+      await this.session.run(KIND.write, bits, offset, lengthBytes, lengthBytes, payload);
+      return;
+    }
+    await settleAll(
+      this.#split(offset, lengthBytes, (start, bytes) => {
+        const part = payloadOf(slicePieces(payload, start - offset, bytes));
+        return this.session.run(KIND.write, bits, start, bytes, bytes, part);
+      }),
+    );
+  }
+
+  async flush(): Promise<void> {
+    await this.session.run(KIND.flush, 0, 0, 0, 0, undefined);
+  }
+
+  async trim(offset: number, lengthBytes: number, flags: WriteFlags): Promise<void> {
+    const bits = flags.fua ? FLAG.fua : 0;
+    await this.session.run(KIND.trim, bits, offset, lengthBytes, 0, undefined);
+  }
+
+  async writeZeroes(offset: number, lengthBytes: number, flags: WriteZeroesFlags): Promise<void> {
+    const bits =
+      (flags.fua ? FLAG.fua : 0) |
+      (flags.noHole ? FLAG.noHole : 0) |
+      (flags.fastZero ? FLAG.fastZero : 0);
+    await this.session.run(KIND.writeZeroes, bits, offset, lengthBytes, 0, undefined);
+  }
+
+  async blockStatus(offset: number, lengthBytes: number): Promise<readonly Extent[]> {
+    const reply = await this.session.run(KIND.blockStatus, 0, offset, lengthBytes, 0, undefined);
+    return decodeExtents(Buffer.concat(reply.payload as Buffer[]));
+  }
+
+  async cache(offset: number, lengthBytes: number): Promise<void> {
+    await this.session.run(KIND.cache, 0, offset, lengthBytes, 0, undefined);
+  }
+
+  async close(): Promise<void> {
+    this.session.close();
+  }
+
+  async #readOne(offset: number, lengthBytes: number): Promise<Payload> {
+    const reply: ReplyFrame = await this.session.run(
+      KIND.read,
+      0,
+      offset,
+      lengthBytes,
+      lengthBytes,
+      undefined,
+    );
+    invariant(reply.payloadBytes === lengthBytes, 'a read of another length than asked for');
+    return payloadOf(reply.payload);
+  }
+
+  #split<T>(
+    offset: number,
+    lengthBytes: number,
+    issue: (offset: number, lengthBytes: number) => Promise<T>,
+  ): Promise<T>[] {
+    const parts: Promise<T>[] = [];
+    for (let at = 0; at < lengthBytes; at += this.#splitBytes) {
+      parts.push(issue(offset + at, Math.min(this.#splitBytes, lengthBytes - at)));
+    }
+    return parts;
+  }
+}
+
+/** Waits for all, even past a failure: the caller's payload must stay put until then. */
+async function settleAll(parts: Promise<unknown>[]): Promise<void> {
+  const results = await Promise.allSettled(parts);
+  const failed = results.find((result) => result.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
+}
+
+function exportOf(welcome: Welcome): ExportDescription {
+  invariant(welcome.export !== undefined, 'a WELCOME without an export was accepted');
+  return welcome.export;
+}
+
+function capabilitiesOf(offered: ExportDescription): Capabilities {
+  const has = new Set(offered.capabilities);
+  return {
+    readOnly: offered.readOnly,
+    flush: has.has('flush'),
+    fua: has.has('fua'),
+    trim: has.has('trim'),
+    writeZeroes: has.has('writeZeroes'),
+    fastZero: has.has('fastZero'),
+    blockStatus: has.has('blockStatus'),
+    cache: has.has('cache'),
+    rotational: has.has('rotational'),
+  };
+}

@@ -1,0 +1,96 @@
+import type { Checksum } from '../../wasm/checksums.js';
+import { DstError } from '../errors.js';
+import { FrameDecoder } from '../protocol/decoder.js';
+import { encodeReply } from '../protocol/encode.js';
+import { type Frame, isRequest, type RequestFrame } from '../protocol/frame.js';
+import { type Header, protocolError } from '../protocol/header.js';
+import { KIND } from '../protocol/kinds.js';
+import type { Stream } from '../transport/transport.js';
+import type { Answer } from './executor.js';
+
+/** What a request stream needs of the connection that it belongs to. */
+export interface RequestHost {
+  readonly checksum: Checksum;
+  readonly payloadBytesMax: number;
+  /** Counts a request against the credit; throws DST_E_LIMIT where it breaks it. */
+  reserve(payloadBytes: number): void;
+  unreserve(payloadBytes: number): void;
+  /** Carries the request out; undefined when the export is going away and ignores it. */
+  run(request: RequestFrame): Promise<Answer> | undefined;
+  /** The peer broke the protocol. */
+  breach(error: DstError): void;
+}
+
+/**
+ * The export's end of one stream that carries transactions, one after the other: the next
+ * request may come only after the reply to the last.
+ */
+export class RequestStream {
+  readonly #stream: Stream;
+  readonly #host: RequestHost;
+  readonly #decoder: FrameDecoder;
+  #busy = false;
+  #reservedBytes = 0;
+
+  constructor(stream: Stream, host: RequestHost) {
+    this.#stream = stream;
+    this.#host = host;
+    this.#decoder = new FrameDecoder(
+      (header) => this.#admit(header),
+      (frame) => this.#onFrame(frame),
+    );
+    stream.onData((chunk) => this.#onData(chunk));
+  }
+
+  #onData(chunk: Buffer): void {
+    try {
+      this.#decoder.push(chunk);
+    } catch (error) {
+      if (!(error instanceof DstError)) throw error;
+      this.#host.breach(error);
+    }
+  }
+
+  /** Agrees to a request by its header, before any of its payload is kept. */
+  #admit(header: Header): void {
+    if (header.kind < KIND.read || header.kind >= KIND.done) {
+      throw protocolError('a frame that is no request on a request stream');
+    }
+    if (this.#busy) throw protocolError('a second request on a stream before the first reply');
+    const moves = header.kind === KIND.read || header.kind === KIND.write;
+    if (moves && header.lengthBytes > this.#host.payloadBytesMax) {
+      throw protocolError(`a transaction of ${header.lengthBytes} bytes`);
+    }
+    this.#busy = true;
+    this.#reservedBytes = moves ? header.lengthBytes : 0;
+    this.#host.reserve(this.#reservedBytes);
+  }
+
+  #onFrame(frame: Frame): void {
+    if (!isRequest(frame)) throw protocolError('a frame that is no request');
+    const answer = this.#host.run(frame);
+    if (answer === undefined) return;
+    answer.then(
+      (ended) => this.#reply(frame.transaction, ended),
+      (error: unknown) => {
+        if (!(error instanceof DstError)) throw error;
+        this.#host.breach(error);
+      },
+    );
+  }
+
+  #reply(transaction: number, answer: Answer): void {
+    const { payload } = answer;
+    this.#busy = false;
+    this.#host.unreserve(this.#reservedBytes);
+    this.#stream.write(
+      encodeReply(answer.kind, transaction, {
+        errno: answer.errno,
+        checksum: answer.checksum,
+        payload: payload?.pieces ?? [],
+        payloadBytes: payload?.lengthBytes ?? 0,
+      }),
+      payload === undefined ? undefined : () => payload.release(),
+    );
+  }
+}

@@ -1,0 +1,226 @@
+/**
+ * The bodies of control frames (docs/PROTOCOL.md, "Control stream"): what they hold, and
+ * readers that trust nothing. Keys that a reader does not know are left alone, so that
+ * attributes can be added without a new version.
+ */
+import type { DstErrorCode, ErrnoName } from '../errors.js';
+import { DstError, errnoName, NBD_ERRNO } from '../errors.js';
+import { DEVICE_BYTES_MAX, EXPORT_NAME_BYTES_MAX, FRAME_PAYLOAD_BYTES_MAX } from '../limits.js';
+import { Fields } from './fields.js';
+
+/** What the client wants: to use an export, to know about one, or to know what there is. */
+export type Intent = 'attach' | 'info' | 'list';
+
+const INTENTS = ['attach', 'info', 'list'] as const;
+
+export const SESSION_BYTES = 16;
+export const NONCE_BYTES = 32;
+export const VERIFIER_BYTES = 16;
+
+export interface Hello {
+  readonly version: number;
+  readonly intent: Intent;
+  /** Empty with intent "list". */
+  readonly export: string;
+  /** Chosen by the client; outlives connections (16 bytes). */
+  readonly session: Buffer;
+  /** Higher on each connection of the session. */
+  readonly epoch: number;
+  /** Challenge to the export (32 bytes). */
+  readonly nonce: Buffer;
+  /** Checksums that the client accepts. */
+  readonly checksums: readonly string[];
+  readonly readOnly: boolean;
+  /** For the export's log: program and version. */
+  readonly agent: string;
+}
+
+/** What a client learns of one export. */
+export interface ExportDescription {
+  readonly name: string;
+  readonly sizeBytes: number;
+  readonly minimumBlockBytes: number;
+  readonly preferredBlockBytes: number;
+  readonly readOnly: boolean;
+  readonly capabilities: readonly Capability[];
+}
+
+export const CAPABILITIES = [
+  'flush',
+  'fua',
+  'trim',
+  'writeZeroes',
+  'fastZero',
+  'blockStatus',
+  'cache',
+  'hash',
+  'rotational',
+] as const;
+export type Capability = (typeof CAPABILITIES)[number];
+
+/** How much a client may have in flight on one connection. */
+export interface Credit {
+  readonly transactions: number;
+  /** Payload bytes, of writes sent and of reads asked for. */
+  readonly bytes: number;
+  /** How far a transaction's id may be above the retired mark. */
+  readonly window: number;
+}
+
+export interface Welcome {
+  readonly version: number;
+  readonly session: Buffer;
+  readonly epoch: number;
+  /** Answer to the client's challenge (32 bytes of the export's own). */
+  readonly nonce: Buffer;
+  /** The checksum that both sides use from now on. */
+  readonly checksum: string;
+  /** What the export accepts. */
+  readonly checksums: readonly string[];
+  /** The export asked for; none with intent "list". */
+  readonly export: ExportDescription | undefined;
+  /** All exports; only with intent "list". */
+  readonly exports: readonly ExportDescription[];
+  readonly credit: Credit;
+  readonly payloadBytesMax: number;
+  /** Changes when the export's volatile cache may be gone (16 bytes). */
+  readonly verifier: Buffer;
+  readonly agent: string;
+}
+
+/** A refusal or a notice of the peer's, in its own words. */
+export interface Failure {
+  readonly code: DstErrorCode;
+  readonly message: string;
+}
+
+export type Notice =
+  | { readonly event: 'resized'; readonly sizeBytes: number }
+  | { readonly event: 'going away' }
+  | { readonly event: 'closing'; readonly failure: Failure };
+
+export function helloBody(hello: Hello): Record<string, unknown> {
+  return { ...hello };
+}
+
+/** Reads a HELLO. Throws DST_E_PROTOCOL where a field is missing or out of range. */
+export function readHello(body: Readonly<Record<string, unknown>>): Hello {
+  const fields = new Fields('HELLO', body);
+  return {
+    version: fields.integer('version', 0xffff),
+    intent: fields.oneOf('intent', INTENTS),
+    export: fields.text('export', EXPORT_NAME_BYTES_MAX),
+    session: fields.bytes('session', SESSION_BYTES),
+    epoch: fields.integer('epoch', Number.MAX_SAFE_INTEGER),
+    nonce: fields.bytes('nonce', NONCE_BYTES),
+    checksums: fields.texts('checksums', 32, 32),
+    readOnly: fields.flag('readOnly'),
+    agent: fields.text('agent', 128),
+  };
+}
+
+export function welcomeBody(welcome: Welcome): Record<string, unknown> {
+  const { export: offered, ...rest } = welcome;
+  return offered === undefined ? rest : { ...rest, export: offered };
+}
+
+/** Reads a WELCOME. Throws DST_E_PROTOCOL where a field is missing or out of range. */
+export function readWelcome(body: Readonly<Record<string, unknown>>): Welcome {
+  const fields = new Fields('WELCOME', body);
+  const credit = fields.map('credit');
+  return {
+    version: fields.integer('version', 0xffff),
+    session: fields.bytes('session', SESSION_BYTES),
+    epoch: fields.integer('epoch', Number.MAX_SAFE_INTEGER),
+    nonce: fields.bytes('nonce', NONCE_BYTES),
+    checksum: fields.text('checksum', 32),
+    checksums: fields.texts('checksums', 32, 32),
+    export: fields.has('export') ? readDescription(fields.map('export')) : undefined,
+    exports: fields.maps('exports').map(readDescription),
+    credit: {
+      transactions: credit.positive('transactions', 0xffffff),
+      bytes: credit.positive('bytes', Number.MAX_SAFE_INTEGER),
+      window: credit.positive('window', Number.MAX_SAFE_INTEGER),
+    },
+    payloadBytesMax: fields.positive('payloadBytesMax', FRAME_PAYLOAD_BYTES_MAX),
+    verifier: fields.bytes('verifier', VERIFIER_BYTES),
+    agent: fields.text('agent', 128),
+  };
+}
+
+function readDescription(fields: Fields): ExportDescription {
+  const known = new Set<string>(CAPABILITIES);
+  return {
+    name: fields.text('name', EXPORT_NAME_BYTES_MAX),
+    sizeBytes: fields.integer('sizeBytes', DEVICE_BYTES_MAX),
+    minimumBlockBytes: fields.powerOfTwo('minimumBlockBytes', 65536),
+    preferredBlockBytes: fields.powerOfTwo('preferredBlockBytes', 2 ** 25),
+    readOnly: fields.flag('readOnly'),
+    capabilities: fields
+      .texts('capabilities', 64, 32)
+      .filter((name): name is Capability => known.has(name)),
+  };
+}
+
+export function failureBody(failure: Failure): Record<string, unknown> {
+  return { code: failure.code, message: failure.message };
+}
+
+/** Reads what a peer says of a failure; what is missing is filled with a general sentence. */
+export function readFailure(body: Readonly<Record<string, unknown>>): Failure {
+  const { code, message } = body;
+  return {
+    code:
+      typeof code === 'string' && /^DST_E_[A-Z0-9_]{1,48}$/.test(code)
+        ? (code as DstErrorCode)
+        : 'DST_E_PEER',
+    message:
+      typeof message === 'string' && message.length > 0
+        ? printable(message.slice(0, 1024))
+        : 'the peer gave no reason',
+  };
+}
+
+/** The error that stands for a peer's failure; `errno` is the NBD value that it sent. */
+export function failureError(failure: Failure, errno?: number): DstError {
+  return new DstError(
+    failure.code,
+    failure.message,
+    errno === undefined ? {} : { errno: errnoName(errno) },
+  );
+}
+
+/**
+ * What a failed reply carries when the request's payload did not match its checksum (Linux's
+ * EBADMSG; NBD has no such errno): it was not carried out, and is to be sent again.
+ */
+export const ERRNO_DAMAGED = 74;
+
+/** The NBD value that travels for an errno. */
+export function errnoValue(name: ErrnoName): number {
+  return NBD_ERRNO[name];
+}
+
+export function noticeBody(notice: Notice): Record<string, unknown> {
+  return { ...notice };
+}
+
+/** Reads a notice; undefined for an event that this version does not know. */
+export function readNotice(body: Readonly<Record<string, unknown>>): Notice | undefined {
+  const fields = new Fields('NOTICE', body);
+  switch (body.event) {
+    case 'resized':
+      return { event: 'resized', sizeBytes: fields.integer('sizeBytes', DEVICE_BYTES_MAX) };
+    case 'going away':
+      return { event: 'going away' };
+    case 'closing':
+      return { event: 'closing', failure: readFailure(fields.map('failure').values) };
+    default:
+      return undefined;
+  }
+}
+
+/** A peer's text goes to terminals and logs: control characters are taken out. */
+function printable(text: string): string {
+  return text.replace(/\p{Cc}+/gu, ' ');
+}
