@@ -62,7 +62,7 @@ export const NBD_STRING_BYTES_MAX = 4 * KIB;
 /** From connect to the end of the handshake: a client that dawdles holds a place. */
 export const NBD_HANDSHAKE_TIMEOUT_MS = 10_000;
 
-/** Clients of one bridge: the kernel takes up to 16 sockets a device, programs fewer. */
+/** Clients of one bridge: the kernel and most programs open up to 16 connections each. */
 export const NBD_CLIENTS_MAX = 64;
 
 /**
@@ -209,3 +209,40 @@ export const REDIAL_DELAY_MIN_MS = 20;
 
 /** ... up to this, so that I/O flows again soon after a link returns. */
 export const REDIAL_DELAY_MAX_MS = 1_000;
+
+// ---- QUIC ----------------------------------------------------------------------------
+
+/** Connection flow-control window. The engine kills a connection whose window ever limits,
+ * below about 100 MB; credit is what bounds memory, so this only has to be out of the way. */
+export const QUIC_CONNECTION_WINDOW_BYTES = 256 * MIB;
+
+/** Stream flow-control window: a whole transaction fits, so one never waits in the middle. */
+export const QUIC_STREAM_WINDOW_BYTES = 4 * MIB;
+
+/** Streams that a client may open: one per unit of queue depth, and the control stream. */
+export const QUIC_STREAMS_MAX = 1024;
+
+/** A connection without any packet for so long is gone. Pings make it live. */
+export const QUIC_IDLE_TIMEOUT_MS = 30_000;
+
+/** UDP payloads on a path of unknown width: Ethernet's 1500 less the IPv4, or IPv6, and UDP
+ * headers. */
+export const QUIC_UDP_PAYLOAD_BYTES_IPV4 = 1472;
+export const QUIC_UDP_PAYLOAD_BYTES_IPV6 = 1452;
+
+/** On the loopback interface, whose packets may be 64 KiB: fewer, larger ones cost less. */
+export const QUIC_UDP_PAYLOAD_BYTES_LOOPBACK = 16_000;
+
+/** Writes are gathered up to this size into one call to the engine. */
+export const QUIC_GATHER_BYTES = 64 * KIB;
+
+// ---- Command line --------------------------------------------------------------------
+
+/** Names that an export may give its stores: what fits a file's name, and a log line. */
+export const STORE_NAME_BYTES_MAX = 255;
+
+/** Stores of one export: the list of them must fit one control frame. */
+export const STORES_MAX = 256;
+
+/** A service manager that does not read its socket must not hold up a start for longer. */
+export const SERVICE_NOTIFY_TIMEOUT_MS = 1_000;

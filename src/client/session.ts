@@ -248,10 +248,11 @@ export class RemoteSession {
 
   #encode(transmit: Transmit<PendingCommand>): Buffer[] {
     const { command } = transmit;
-    // Computed once: a buffer that changes between resends is then noticed by the export.
-    if (command.checksum === undefined) {
-      command.checksum =
-        command.payload === undefined ? NO_CHECKSUM : this.#checksum.digest(command.payload.pieces);
+    // Computed once: a buffer that changes between resends is then noticed by the export. An
+    // export that came back may want another algorithm.
+    if (command.payload !== undefined && command.checksumName !== this.#checksum.name) {
+      command.checksumName = this.#checksum.name;
+      command.checksum = this.#checksum.digest(command.payload.pieces);
     }
     return encodeRequest({
       kind: command.kind,

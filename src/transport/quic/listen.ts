@@ -1,0 +1,124 @@
+import { isIPv6 } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import { createQuicServer, type QuicServer, type QuicServerSession } from '@currentspace/http3';
+import { DstError } from '../../errors.js';
+import type { Log } from '../../log.js';
+import type { Identity } from '../../trust/identity.js';
+import type { Connection, Listener, PeerAddress } from '../transport.js';
+import { engineOptions } from './options.js';
+import { usePrivateFolder } from './private-folder.js';
+import { QuicConnection } from './quic-connection.js';
+
+export interface QuicListenOptions {
+  /** An address of this machine, without brackets; 0.0.0.0 or :: for all of them. */
+  readonly host: string;
+  /** 0 for any free port. */
+  readonly port: number;
+  readonly identity: Identity;
+  readonly log: Log;
+}
+
+/**
+ * Listens for QUIC connections. A wildcard host gives one listener for each address of the
+ * machine: bound to the wildcard itself, the engine answers clients of a second address from
+ * the first, and they time out (ENGINES C9). Addresses that come later are not listened on.
+ *
+ * Rejects with DST_E_ADDRESS_IN_USE, DST_E_ADDRESS_UNAVAILABLE, DST_E_PERMISSION or
+ * DST_E_LISTEN; then nothing is left open.
+ */
+export async function listenQuic(options: QuicListenOptions): Promise<Listener[]> {
+  usePrivateFolder();
+  const listeners: Listener[] = [];
+  let { port } = options;
+  try {
+    for (const host of addressesOf(options.host)) {
+      const listener = await listenOn(host, port, options);
+      // With port 0 the first address picks the port for all.
+      port = listener.address.port;
+      listeners.push(listener);
+    }
+  } catch (error) {
+    await Promise.all(listeners.map((listener) => listener.close()));
+    throw error;
+  }
+  return listeners;
+}
+
+function addressesOf(host: string): string[] {
+  if (host !== '0.0.0.0' && host !== '::') return [host];
+  const family = host === '::' ? ['IPv4', 'IPv6'] : ['IPv4'];
+  return Object.values(networkInterfaces())
+    .flatMap((addresses) => addresses ?? [])
+    .filter(({ family: each, scopeid }) => family.includes(each) && !scopeid)
+    .map(({ address }) => address);
+}
+
+async function listenOn(host: string, port: number, options: QuicListenOptions): Promise<Listener> {
+  const server = createQuicServer({
+    ...engineOptions(host),
+    cert: options.identity.certificatePem,
+    key: options.identity.keyPem,
+    // Without address validation 200 half-open handshakes shut others out (ENGINES C15).
+    disableRetry: false,
+  });
+  server.on('error', (error: Error) =>
+    options.log.warn({ address: host }, `QUIC engine: ${error.message}`),
+  );
+  try {
+    const address = await server.listen(port, host);
+    return new QuicListener(server, { address: host, port: address.port });
+  } catch (cause) {
+    throw listenError(cause, host, port);
+  }
+}
+
+class QuicListener implements Listener {
+  readonly transport = 'quic';
+  readonly address: PeerAddress;
+  readonly #server: QuicServer;
+
+  constructor(server: QuicServer, address: PeerAddress) {
+    this.#server = server;
+    this.address = address;
+  }
+
+  onConnection(handler: (connection: Connection) => void): void {
+    this.#server.on('session', (session: QuicServerSession) => {
+      const peer = { address: session.remoteAddress, port: session.remotePort };
+      handler(new QuicConnection(session, peer));
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#server.close();
+  }
+}
+
+/** The engine tells the errno in its message only. */
+function listenError(cause: unknown, host: string, port: number): DstError {
+  const message = cause instanceof Error ? cause.message : String(cause);
+  const where = isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`;
+  const errno = Number(/errno=(\d+)/.exec(message)?.[1] ?? 0);
+  switch (errno) {
+    case 98:
+      return new DstError(
+        'DST_E_ADDRESS_IN_USE',
+        `UDP ${where} is in use by another process: stop it, or choose another port with --listen`,
+        { cause },
+      );
+    case 99:
+      return new DstError(
+        'DST_E_ADDRESS_UNAVAILABLE',
+        `${host} is not an address of this machine: see \`ip address\` for those that are`,
+        { cause },
+      );
+    case 13:
+      return new DstError(
+        'DST_E_PERMISSION',
+        `UDP ${where} needs privileges: ports below 1024 are root's`,
+        { cause },
+      );
+    default:
+      return new DstError('DST_E_LISTEN', `cannot listen on UDP ${where}: ${message}`, { cause });
+  }
+}

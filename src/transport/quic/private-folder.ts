@@ -1,0 +1,22 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+let folder: string | undefined;
+
+/**
+ * To be called before the engine is first used.
+ *
+ * The engine (0.9.0) passes keys and certificates through files of predictable names in the
+ * temporary directory, with mode 0666 & ~umask, and unlinks them again, at moments of its
+ * own choosing. So from here on this process has a temporary directory of its own, 0700,
+ * and makes no file that others can read.
+ */
+export function usePrivateFolder(): void {
+  if (folder !== undefined) return;
+  process.umask(0o077);
+  const made = mkdtempSync(join(tmpdir(), 'dst-quic-'));
+  folder = made;
+  process.env.TMPDIR = made;
+  process.once('exit', () => rmSync(made, { recursive: true, force: true }));
+}

@@ -1,0 +1,76 @@
+import type { QuicClientSession, QuicServerSession } from '@currentspace/http3';
+import { DstError } from '../../errors.js';
+import type { CloseReason, Connection, PeerAddress, Stream } from '../transport.js';
+import { type EngineStream, QuicEngineStream } from './engine-stream.js';
+
+type EngineSession = QuicClientSession | QuicServerSession;
+
+/** One connection of the engine, of either side, behind the transport seam. */
+export class QuicConnection implements Connection {
+  readonly transport = 'quic';
+  readonly peer: PeerAddress;
+  readonly serverCertificateSha256?: Buffer;
+  readonly #session: EngineSession;
+  #closed: CloseReason | undefined;
+  #closeHandlers: ((reason: CloseReason) => void)[] = [];
+  #streamHandler: ((stream: Stream) => void) | undefined;
+
+  constructor(session: EngineSession, peer: PeerAddress, serverCertificateSha256?: Buffer) {
+    this.#session = session;
+    this.peer = peer;
+    if (serverCertificateSha256 !== undefined) {
+      this.serverCertificateSha256 = serverCertificateSha256;
+    }
+    session.on('error', (error: Error) => this.#end({ message: error.message }));
+    session.on('close', (info: { errorCode: number; reason: string }) =>
+      this.#end({
+        message: info.reason || `closed with code ${info.errorCode}`,
+        code: info.errorCode,
+      }),
+    );
+    session.on('stream', (stream: unknown) => {
+      this.#streamHandler?.(new QuicEngineStream(stream as EngineStream));
+    });
+  }
+
+  openStream(): Stream {
+    try {
+      return new QuicEngineStream(this.#session.openStream() as unknown as EngineStream);
+    } catch (cause) {
+      // Thrown when the connection is closed, and at the peer's limit of streams.
+      throw new DstError(
+        'DST_E_CONNECTION_LOST',
+        `no stream could be opened: ${cause instanceof Error ? cause.message : String(cause)}`,
+        { cause },
+      );
+    }
+  }
+
+  onStream(handler: (stream: Stream) => void): void {
+    this.#streamHandler = handler;
+  }
+
+  onClose(handler: (reason: CloseReason) => void): void {
+    if (this.#closed === undefined) this.#closeHandlers.push(handler);
+    else handler(this.#closed);
+  }
+
+  close(reason: string): void {
+    if (this.#closed !== undefined) return;
+    this.#end({ message: reason });
+    // The client's close is a promise, the server's is not; neither has news for us.
+    Promise.resolve(this.#session.close(0, reason)).catch(() => {});
+  }
+
+  keepAlive(): void {
+    if (this.#closed === undefined) this.#session.ping();
+  }
+
+  #end(reason: CloseReason): void {
+    if (this.#closed !== undefined) return;
+    this.#closed = reason;
+    const handlers = this.#closeHandlers;
+    this.#closeHandlers = [];
+    for (const handler of handlers) handler(reason);
+  }
+}
