@@ -44,8 +44,6 @@ export const BLOCK_STATUS_EXTENTS_MAX = 128;
 /** NBD's own ceiling for a request's payload: what every client may send unasked. */
 export const NBD_PAYLOAD_BYTES_MAX = 32 * MIB;
 
-/** The block size that suits us best: what file systems use. */
-export const NBD_PREFERRED_BLOCK_BYTES = 4 * KIB;
 
 /** Option data that a client may send while it negotiates: names are at most 4 KiB. */
 export const NBD_OPTION_BYTES_MAX = 16 * KIB;

@@ -1,0 +1,138 @@
+import type { Socket } from 'node:net';
+import { NBD_HANDSHAKE_TIMEOUT_MS } from '../limits.js';
+import type { Log } from '../log.js';
+import type { InFlight } from './in-flight.js';
+import { type ExportOffer, Negotiation, type Outcome } from './negotiation.js';
+import { greeting } from './option-replies.js';
+import { ReplyWriter } from './reply-writer.js';
+import type { Session } from './session.js';
+import { type Link, Transmission } from './transmission.js';
+
+export interface ConnectionOptions {
+  /** Fresh from a server with `allowHalfOpen`: we end our half ourselves. */
+  readonly socket: Socket;
+  readonly offer: ExportOffer;
+  readonly shared: InFlight;
+  readonly log: Log;
+  readonly onClose: () => void;
+}
+
+/**
+ * One client: its socket, and the two phases that it goes through.
+ *
+ * ```
+ *   handshake --GO--> transmission --DISC, EOF or drain()--> stopped --answered--> closed
+ *       |                  |
+ *       +------------------+--- protocol broken, deadline, socket error --------> closed
+ * ```
+ */
+export class Connection implements Link {
+  readonly #socket: Socket;
+  readonly #offer: ExportOffer;
+  readonly #shared: InFlight;
+  readonly #log: Log;
+  readonly #writer: ReplyWriter;
+  readonly #negotiation: Negotiation;
+  readonly #deadline: NodeJS.Timeout;
+  /** Once the handshake is over. */
+  #transmission: Transmission | undefined;
+
+  constructor(options: ConnectionOptions) {
+    this.#socket = options.socket;
+    this.#offer = options.offer;
+    this.#shared = options.shared;
+    this.#log = options.log;
+    this.#writer = new ReplyWriter(this.#socket);
+    this.#negotiation = new Negotiation(this.#offer);
+    this.#deadline = setTimeout(
+      () => this.drop(`no end of the handshake in ${NBD_HANDSHAKE_TIMEOUT_MS} ms`),
+      NBD_HANDSHAKE_TIMEOUT_MS,
+    );
+    this.#socket.on('data', (chunk: Buffer) => this.#receive(chunk));
+    this.#socket.on('drain', () => this.#transmission?.proceed());
+    this.#socket.on('end', () => this.#ended());
+    this.#socket.on('error', (error) => this.#log.debug({ err: error }, 'an NBD client broke off'));
+    this.#socket.on('close', () => {
+      this.#closed();
+      options.onClose();
+    });
+    this.#socket.write(greeting());
+  }
+
+  /** Takes no more commands and closes once those in flight are answered. */
+  drain(): void {
+    if (this.#transmission === undefined) {
+      this.#socket.destroy();
+      return;
+    }
+    this.#socket.pause();
+    this.#transmission.stop();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  drop(reason: string): void {
+    this.#log.info(`an NBD client was disconnected: ${reason}`);
+    this.#socket.destroy();
+  }
+
+  finished(): void {
+    this.#writer.flush();
+    this.#socket.destroySoon();
+  }
+
+  #receive(chunk: Buffer): void {
+    if (this.#transmission !== undefined) this.#transmission.receive(chunk);
+    else this.#negotiate(chunk);
+  }
+
+  #negotiate(chunk: Buffer): void {
+    const { replies, outcome } = this.#negotiation.push(chunk);
+    this.#socket.cork();
+    for (const reply of replies) this.#socket.write(reply);
+    this.#socket.uncork();
+    this.#follow(outcome);
+  }
+
+  #follow(outcome: Outcome): void {
+    if (outcome.kind === 'drop') this.drop(outcome.reason);
+    else if (outcome.kind === 'end') this.#socket.destroySoon();
+    else if (outcome.kind === 'ready') this.#transmit(outcome.session, outcome.rest);
+  }
+
+  #transmit(session: Session, rest: Buffer): void {
+    clearTimeout(this.#deadline);
+    this.#log.debug({ session }, 'an NBD client is ready');
+    this.#transmission = new Transmission({
+      device: this.#offer.device,
+      session,
+      shared: this.#shared,
+      writer: this.#writer,
+      link: this,
+      log: this.#log,
+    });
+    if (rest.length > 0) this.#transmission.receive(rest);
+  }
+
+  /** The client sends no more; it may yet read the answers to what it sent. */
+  #ended(): void {
+    if (this.#transmission === undefined) this.#socket.destroy();
+    else this.#transmission.stop();
+  }
+
+  #closed(): void {
+    clearTimeout(this.#deadline);
+    this.#transmission?.abandon();
+    this.#writer.closed();
+  }
+}

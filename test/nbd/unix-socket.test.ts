@@ -1,0 +1,131 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, lstatSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { MemoryDevice } from '../../src/block/memory-device.js';
+import { silentLog } from '../../src/log.js';
+import { Bridge } from '../../src/nbd/bridge.js';
+import { bridgeSocketPath } from '../../src/nbd/unix-socket.js';
+import { RawClient, temporaryFolder } from './support.js';
+
+async function listen(t: TestContext, path: string): Promise<Bridge> {
+  const bridge = await Bridge.listen({
+    exportName: 'disk',
+    device: new MemoryDevice(4096),
+    listen: { path },
+    log: silentLog,
+  });
+  t.after(() => bridge.close(0));
+  return bridge;
+}
+
+/** Leaves a socket at `path` whose process was killed. */
+async function leaveStaleSocket(path: string): Promise<void> {
+  const script = `require('net').createServer().listen(${JSON.stringify(path)}, () => console.log('up'))`;
+  const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  await once(child.stdout, 'data');
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+}
+
+function setEnvironment(t: TestContext, name: string, value: string | undefined): void {
+  const before = process.env[name];
+  const set = (to: string | undefined) => {
+    if (to === undefined) delete process.env[name];
+    else process.env[name] = to;
+  };
+  set(value);
+  t.after(() => set(before));
+}
+
+test('the default path is in the runtime folder', (t) => {
+  setEnvironment(t, 'XDG_RUNTIME_DIR', '/run/user/7');
+  assert.equal(bridgeSocketPath('disk'), '/run/user/7/dst-quic/disk.sock');
+  assert.equal(bridgeSocketPath('a/../b'), '/run/user/7/dst-quic/a%2F..%2Fb.sock');
+  assert.equal(bridgeSocketPath(''), '/run/user/7/dst-quic/default.sock');
+  setEnvironment(t, 'XDG_RUNTIME_DIR', undefined);
+  assert.equal(bridgeSocketPath('disk'), '/run/dst-quic/disk.sock');
+});
+
+test('the default folder is made, for its owner only', async (t) => {
+  const folder = await temporaryFolder(t);
+  setEnvironment(t, 'XDG_RUNTIME_DIR', folder);
+  const path = bridgeSocketPath('disk');
+  const bridge = await listen(t, path);
+  assert.equal(lstatSync(join(folder, 'dst-quic')).mode & 0o777, 0o700);
+  await bridge.close(0);
+  assert.equal(existsSync(path), false);
+});
+
+test('only its owner may connect, whatever the umask', async (t) => {
+  const path = join(await temporaryFolder(t), 'nbd.sock');
+  const before = process.umask(0);
+  t.after(() => process.umask(before));
+  await listen(t, path);
+  assert.equal(lstatSync(path).mode & 0o777, 0o600);
+});
+
+test('the address names the socket, with odd characters encoded', async (t) => {
+  const folder = await temporaryFolder(t);
+  const bridge = await listen(t, join(folder, 'a b&c.sock'));
+  assert.equal(bridge.uri, `nbd+unix:///disk?socket=${folder}/a%20b%26c.sock`);
+});
+
+test('nothing but the socket is left in its folder', async (t) => {
+  const folder = await temporaryFolder(t);
+  const bridge = await listen(t, join(folder, 'nbd.sock'));
+  assert.deepEqual(readdirSync(folder), ['nbd.sock']);
+  await bridge.close(0);
+  assert.deepEqual(readdirSync(folder), []);
+});
+
+test('a path that is too long is refused', async (t) => {
+  const path = join(await temporaryFolder(t), 'x'.repeat(108));
+  await assert.rejects(listen(t, path), {
+    code: 'DST_E_SOCKET_PATH',
+    message: /bytes too long for a socket: choose a shorter path/,
+  });
+});
+
+test('a folder that is not there is refused', async (t) => {
+  const path = join(await temporaryFolder(t), 'missing', 'nbd.sock');
+  await assert.rejects(listen(t, path), { code: 'DST_E_SOCKET_PATH' });
+});
+
+test('the socket of a dead process is replaced', async (t) => {
+  const path = join(await temporaryFolder(t), 'nbd.sock');
+  await leaveStaleSocket(path);
+  assert(lstatSync(path).isSocket());
+  await listen(t, path);
+  await RawClient.ready(t, path);
+});
+
+test('the socket of a live process is not touched', async (t) => {
+  const path = join(await temporaryFolder(t), 'nbd.sock');
+  const server = createServer((socket) => socket.destroy()).listen(path);
+  t.after(() => server.close());
+  await once(server, 'listening');
+  const before = lstatSync(path).ino;
+  await assert.rejects(listen(t, path), { code: 'DST_E_SOCKET_IN_USE', message: new RegExp(path) });
+  assert.equal(lstatSync(path).ino, before);
+});
+
+test('a file that is not a socket is not touched', async (t) => {
+  const path = join(await temporaryFolder(t), 'precious');
+  writeFileSync(path, 'data');
+  await assert.rejects(listen(t, path), { code: 'DST_E_SOCKET_PATH', message: /not a socket/ });
+  assert.equal(readFileSync(path, 'utf8'), 'data');
+});
+
+test("closing does not remove a successor's socket", async (t) => {
+  const path = join(await temporaryFolder(t), 'nbd.sock');
+  const first = await listen(t, path);
+  await rm(path);
+  await listen(t, path);
+  await first.close(0);
+  await RawClient.ready(t, path);
+});
