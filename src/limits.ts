@@ -39,11 +39,22 @@ export const DISK_RANGE_BYTES_MAX = 128 * MIB;
 /** Extents in one answer about a file's blocks: each costs a system call. */
 export const BLOCK_STATUS_EXTENTS_MAX = 128;
 
+// ---- Quick I/O -----------------------------------------------------------------------
+
+/** The largest read or write that is tried at once on the event loop: copying it takes some
+ * 20 us, about what handing it to the thread pool takes. */
+export const QUICK_IO_BYTES_MAX = 64 * KIB;
+
+/** A write into the page cache that takes longer has waited for the disk ... */
+export const QUICK_WRITE_SLOW_MS = 4;
+
+/** ... and then writes go through the thread pool for so long. */
+export const QUICK_WRITE_PAUSE_MS = 500;
+
 // ---- NBD bridge ----------------------------------------------------------------------
 
 /** NBD's own ceiling for a request's payload: what every client may send unasked. */
 export const NBD_PAYLOAD_BYTES_MAX = 32 * MIB;
-
 
 /** Option data that a client may send while it negotiates: names are at most 4 KiB. */
 export const NBD_OPTION_BYTES_MAX = 16 * KIB;
@@ -134,6 +145,13 @@ export const FRAME_HEADER_BYTES_MAX = 127;
 /** Largest payload of a data frame: what one transaction moves. Big enough to amortise the
  * frame, small enough that hashing one does not hold up the event loop for long. */
 export const FRAME_PAYLOAD_BYTES_MAX = 1 * MIB;
+
+/** Pieces of a payload as they are kept are this large on average, or the payload is copied
+ * into one: a piece costs some 200 bytes beside its own, which crumbs must not multiply. */
+export const FRAME_PAYLOAD_PIECE_BYTES_MIN = 512;
+
+/** Arrays and maps within each other in a body; WELCOME has four. Decoding recurses. */
+export const BODY_DEPTH_MAX = 8;
 
 /** Largest body of a control frame. A list of a thousand exports fits. */
 export const CONTROL_BODY_BYTES_MAX = 256 * KIB;

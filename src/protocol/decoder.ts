@@ -1,4 +1,4 @@
-import { FRAME_HEADER_BYTES_MAX } from '../limits.js';
+import { FRAME_HEADER_BYTES_MAX, FRAME_PAYLOAD_PIECE_BYTES_MIN } from '../limits.js';
 import type { ControlKind, Frame, ReplyKind, RequestKind } from './frame.js';
 import { NO_PIECES } from './frame.js';
 import { decodeHeader, decodeMap, type Header, protocolError } from './header.js';
@@ -9,8 +9,9 @@ export type PayloadRule = (header: Header) => void;
 
 /**
  * Cuts a stream of bytes into frames, whatever the pieces that it arrives in. Payloads are
- * handed on as slices of those pieces. What it holds is bounded: one header, or the pieces
- * of one payload, whose size `rule` has agreed to before a byte of it is kept.
+ * handed on as slices of those pieces, or copied once where the pieces are crumbs. What it
+ * holds is bounded: one header, or one payload, whose size `rule` has agreed to before a
+ * byte of it is kept.
  */
 export class FrameDecoder {
   readonly #rule: PayloadRule;
@@ -19,8 +20,10 @@ export class FrameDecoder {
   #scratchBytes = 0;
   #header: Header | undefined;
   #pieces: Buffer[] = [];
+  /** The whole payload's buffer, once its pieces have turned out to be crumbs. */
+  #joined: Buffer | undefined;
   #missingBytes = 0;
-  #state: 'header' | 'marker' | 'payload' = 'header';
+  #state: 'header' | 'marker' | 'payload' | 'broken' = 'header';
 
   constructor(rule: PayloadRule, onFrame: (frame: Frame) => void) {
     this.#rule = rule;
@@ -32,13 +35,33 @@ export class FrameDecoder {
     return this.#state === 'header' && this.#scratchBytes === 0;
   }
 
-  /** Takes the next bytes. Throws DST_E_PROTOCOL; the decoder is of no more use then. */
+  /**
+   * Takes the next bytes. Throws DST_E_PROTOCOL, or what the rule or the handler threw; from
+   * then on it takes nothing more, as where the next frame begins is not known.
+   */
   push(chunk: Buffer): void {
     let at = 0;
-    while (at < chunk.length) {
-      if (this.#state === 'header') at = this.#takeHeader(chunk, at);
-      else if (this.#state === 'marker') at = this.#takeMarker(chunk, at);
-      else at = this.#takePayload(chunk, at);
+    try {
+      while (at < chunk.length) at = this.#take(chunk, at);
+    } catch (error) {
+      this.#state = 'broken';
+      this.#pieces = [];
+      this.#joined = undefined;
+      throw error;
+    }
+  }
+
+  /** Takes bytes from `at` on; returns where those that are left begin. */
+  #take(chunk: Buffer, at: number): number {
+    switch (this.#state) {
+      case 'header':
+        return this.#takeHeader(chunk, at);
+      case 'marker':
+        return this.#takeMarker(chunk, at);
+      case 'payload':
+        return this.#takePayload(chunk, at);
+      case 'broken':
+        return chunk.length;
     }
   }
 
@@ -90,17 +113,31 @@ export class FrameDecoder {
 
   #takePayload(chunk: Buffer, at: number): number {
     const takenBytes = Math.min(this.#missingBytes, chunk.length - at);
-    this.#pieces.push(chunk.subarray(at, at + takenBytes));
+    const header = this.#header as Header;
+    this.#keep(chunk.subarray(at, at + takenBytes), header.payloadBytes);
     this.#missingBytes -= takenBytes;
     if (this.#missingBytes === 0) {
-      const header = this.#header as Header;
       const pieces = this.#pieces;
       this.#header = undefined;
       this.#pieces = [];
+      this.#joined = undefined;
       this.#state = 'header';
       this.#onFrame(toFrame(header, pieces));
     }
     return at + takenBytes;
+  }
+
+  #keep(piece: Buffer, payloadBytes: number): void {
+    if (this.#joined !== undefined) {
+      piece.copy(this.#joined, payloadBytes - this.#missingBytes);
+      return;
+    }
+    this.#pieces.push(piece);
+    if (this.#pieces.length <= 1 + payloadBytes / FRAME_PAYLOAD_PIECE_BYTES_MIN) return;
+    this.#joined = Buffer.allocUnsafe(payloadBytes);
+    let at = 0;
+    for (const early of this.#pieces) at += early.copy(this.#joined, at);
+    this.#pieces = [this.#joined];
   }
 
   #fillScratch(chunk: Buffer, at: number, wantedBytes: number): number {

@@ -1,4 +1,4 @@
-import { Packr } from 'msgpackr';
+import { Packr } from 'msgpackr/pack';
 import { invariant } from '../errors.js';
 import { FRAME_HEADER_BYTES_MAX } from '../limits.js';
 import type { ControlKind, ReplyKind, RequestFrame } from './frame.js';

@@ -1,9 +1,12 @@
-import { Unpackr } from 'msgpackr';
+import { Unpackr } from 'msgpackr/unpack';
 import { DstError } from '../errors.js';
-import { DEVICE_BYTES_MAX } from '../limits.js';
+import { BODY_DEPTH_MAX, DEVICE_BYTES_MAX } from '../limits.js';
 import { kindName } from './frame.js';
 import { FLAGS_ALLOWED, KIND } from './kinds.js';
+import { isPlain } from './scan.js';
 
+// From 'msgpackr/unpack' (and, to encode, 'msgpackr/pack'): the package's main entry has
+// strings read by native code, which would see a peer's bytes and has nothing to speed up.
 // `copyBuffers` so that a kept checksum does not pin the 64 KiB chunk that it arrived in.
 const unpackr = new Unpackr({ useRecords: false, int64AsType: 'number', copyBuffers: true });
 
@@ -22,14 +25,12 @@ export interface Header {
 
 const NONE = Buffer.alloc(0);
 const CHECKSUM_BYTES_MAX = 64;
+/** A header is an array of integers and one bin: nothing lies within anything else. */
+const HEADER_DEPTH = 1;
 
 /** Decodes a msgpack value that travels as a payload. Throws DST_E_PROTOCOL on garbage. */
 export function decodeBody(bytes: Buffer): unknown {
-  try {
-    return unpackr.unpack(bytes);
-  } catch (cause) {
-    throw protocolError('a body that is not msgpack', cause);
-  }
+  return decodePlain(bytes, BODY_DEPTH_MAX, 'body');
 }
 
 /** Like `decodeBody`, for a body that must be a map with string keys. */
@@ -46,18 +47,23 @@ export function decodeMap(bytes: Buffer): Record<string, unknown> {
  * anything that the specification does not allow; it never trusts a type or a range.
  */
 export function decodeHeader(bytes: Buffer): Header {
-  let values: unknown;
-  try {
-    values = unpackr.unpack(bytes);
-  } catch (cause) {
-    throw protocolError('a header that is not msgpack', cause);
-  }
+  const values = decodePlain(bytes, HEADER_DEPTH, 'header');
   if (!Array.isArray(values)) throw protocolError('a header that is not an array');
   const kind = integer(values[0], 0xff, 'kind');
   if (kind >= KIND.read && kind <= KIND.hash) return requestHeader(kind, values);
   if (kind >= KIND.done && kind <= KIND.failed) return replyHeader(kind, values);
   if (kind >= KIND.hello && kind <= KIND.notice) return controlHeader(kind, values);
   throw protocolError(`a frame of ${kindName(kind)}`);
+}
+
+/** msgpackr may throw anything on bytes that it does not like; `isPlain` leaves it little. */
+function decodePlain(bytes: Buffer, depthMax: number, what: string): unknown {
+  if (!isPlain(bytes, depthMax)) throw protocolError(`a ${what} that is not plain msgpack`);
+  try {
+    return unpackr.unpack(bytes);
+  } catch (cause) {
+    throw protocolError(`a ${what} that is not msgpack`, cause);
+  }
 }
 
 function requestHeader(kind: number, values: unknown[]): Header {

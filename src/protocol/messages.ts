@@ -16,6 +16,7 @@ const INTENTS = ['attach', 'info', 'list'] as const;
 export const SESSION_BYTES = 16;
 export const NONCE_BYTES = 32;
 export const VERIFIER_BYTES = 16;
+export const AGENT_BYTES_MAX = 128;
 
 export interface Hello {
   readonly version: number;
@@ -115,7 +116,7 @@ export function readHello(body: Readonly<Record<string, unknown>>): Hello {
     nonce: fields.bytes('nonce', NONCE_BYTES),
     checksums: fields.texts('checksums', 32, 32),
     readOnly: fields.flag('readOnly'),
-    agent: fields.text('agent', 128),
+    agent: printable(fields.text('agent', AGENT_BYTES_MAX)),
   };
 }
 
@@ -144,7 +145,7 @@ export function readWelcome(body: Readonly<Record<string, unknown>>): Welcome {
     },
     payloadBytesMax: fields.positive('payloadBytesMax', FRAME_PAYLOAD_BYTES_MAX),
     verifier: fields.bytes('verifier', VERIFIER_BYTES),
-    agent: fields.text('agent', 128),
+    agent: printable(fields.text('agent', AGENT_BYTES_MAX)),
   };
 }
 
@@ -202,7 +203,10 @@ export function errnoValue(name: ErrnoName): number {
 }
 
 export function noticeBody(notice: Notice): Record<string, unknown> {
-  return { ...notice };
+  // A failure is often a DstError, which msgpackr would encode as an extension of its own.
+  return notice.event === 'closing'
+    ? { event: notice.event, failure: failureBody(notice.failure) }
+    : { ...notice };
 }
 
 /** Reads a notice; undefined for an event that this version does not know. */
