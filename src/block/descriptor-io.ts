@@ -4,6 +4,7 @@ import { ZERO_WRITE_BYTES_MAX } from '../limits.js';
 import { FlushQueue } from './flush-queue.js';
 import { closeDescriptor } from './open-descriptor.js';
 import { type Payload, payloadOf, slicePieces } from './payload.js';
+import { QuickIo } from './quick-io.js';
 import type { SystemCalls } from './system-calls.js';
 import { commandError, systemError } from './system-error.js';
 
@@ -18,6 +19,7 @@ let zeroes: Buffer | undefined;
 export class DescriptorIo {
   readonly #durableFd: number | undefined;
   readonly #flushes: FlushQueue;
+  readonly #quick: QuickIo;
 
   /**
    * `durableFd` is the same file opened with O_DSYNC, for FUA writes. Such a write makes its
@@ -31,12 +33,13 @@ export class DescriptorIo {
     durableFd: number | undefined,
   ) {
     this.#durableFd = durableFd;
+    this.#quick = new QuickIo(calls, fd);
     this.#flushes = new FlushQueue(description, () => this.#sync());
   }
 
   /** Fills `target` from `position`. */
   read(target: Buffer, position: number): Promise<void> {
-    if (target.length === 0) return Promise.resolve();
+    if (target.length === 0 || this.#quick.read(target, position)) return Promise.resolve();
     return new Promise((resolve, reject) => {
       const step = (doneBytes: number): void => {
         const done = (error: NodeJS.ErrnoException | null, bytes: number): void => {
@@ -62,7 +65,7 @@ export class DescriptorIo {
       await this.#writeAll(this.#durableFd, payload, position);
       return;
     }
-    await this.#writeAll(this.fd, payload, position);
+    if (!this.#quick.write(payload, position)) await this.#writeAll(this.fd, payload, position);
     if (fua) await this.flush();
   }
 

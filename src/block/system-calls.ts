@@ -1,4 +1,4 @@
-import { fdatasync, read, writev } from 'node:fs';
+import { fdatasync, read, writev, writevSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { constants } from 'node:os';
 import type { KoffiFunc } from 'koffi';
@@ -25,6 +25,10 @@ export interface SystemCalls {
     done: IoCallback,
   ): void;
   writev(fd: number, pieces: readonly Buffer[], position: number, done: IoCallback): void;
+  /** Reads what the page cache holds without waiting: the bytes read, or a negative errno. */
+  readNow?(fd: number, target: Buffer, position: number): number;
+  /** Writes on this thread, waiting if it must: the bytes written, or a negative errno. */
+  writeNow?(fd: number, pieces: readonly Buffer[], position: number): number;
   fdatasync(fd: number, done: (error: NodeJS.ErrnoException | null) => void): void;
   fallocate(fd: number, mode: number, offset: number, lengthBytes: number): Promise<void>;
   /** Resolves to the new offset. */
@@ -37,6 +41,8 @@ export interface SystemCalls {
   diskAttribute(deviceNumber: bigint, name: string): Promise<string | undefined>;
 }
 
+type Koffi = typeof import('koffi');
+type Library = ReturnType<Koffi['load']>;
 type NativeArgument = number | ArrayBufferView;
 type NativeFunction = KoffiFunc<(...args: NativeArgument[]) => number>;
 
@@ -77,6 +83,8 @@ async function bind(): Promise<SystemCalls> {
   return {
     read,
     writev: (fd, pieces, position, done) => writev(fd, pieces, position, done),
+    readNow: readerNow(koffi, libc),
+    writeNow,
     fdatasync,
     fallocate: async (fd, mode, offset, lengthBytes) => {
       await call('fallocate', native.fallocate, fd, mode, offset, lengthBytes);
@@ -95,6 +103,34 @@ async function bind(): Promise<SystemCalls> {
     },
     diskAttribute,
   };
+}
+
+const RWF_NOWAIT = 8;
+
+/**
+ * preadv2 with RWF_NOWAIT, which fails with EAGAIN rather than wait for the disk, and with
+ * EOPNOTSUPP on a file system that cannot promise that.
+ */
+function readerNow(koffi: Koffi, libc: Library): NonNullable<SystemCalls['readNow']> {
+  const preadv2: NativeFunction = libc.func(
+    'int64_t preadv2(int fd, void *vector, int count, int64_t offset, int flags)',
+  );
+  // One struct iovec: base and length. The call is synchronous, so one serves all.
+  const vector = new BigUint64Array(2);
+  return (fd, target, position) => {
+    vector[0] = koffi.address(target);
+    vector[1] = BigInt(target.length);
+    const result = preadv2(fd, vector, 1, position, RWF_NOWAIT);
+    return result === -1 ? -koffi.errno() : result;
+  };
+}
+
+function writeNow(fd: number, pieces: readonly Buffer[], position: number): number {
+  try {
+    return writevSync(fd, pieces, position);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).errno ?? -constants.errno.EIO;
+  }
 }
 
 /**
