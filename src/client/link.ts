@@ -49,6 +49,14 @@ export interface LinkHandlers {
   onDown(reason: DstError): void;
 }
 
+/** A ping that somebody measures. */
+interface AwaitedPong {
+  readonly sequence: number;
+  readonly sentMs: number;
+  resolve(roundTripMs: number): void;
+  reject(reason: DstError): void;
+}
+
 export class Link {
   readonly connection: Connection;
   readonly welcome: Welcome;
@@ -58,10 +66,9 @@ export class Link {
   #down: DstError | undefined;
   #pingTimer: NodeJS.Timeout | undefined;
   #pingSequence = 0;
-  #pingSentMs = 0;
   #unanswered = 0;
   #heard = true;
-  #pongs: { sequence: number; resolve: (roundTripMs: number) => void }[] = [];
+  #awaitedPongs: AwaitedPong[] = [];
 
   private constructor(connection: Connection, control: Stream, welcome: Welcome) {
     this.connection = connection;
@@ -162,14 +169,15 @@ export class Link {
     }
   }
 
-  /** Measures one round trip over the control stream, ms. */
+  /** Measures one round trip over the control stream, ms. Rejects when the link goes down. */
   ping(): Promise<number> {
     return new Promise((resolve, reject) => {
       if (this.#down !== undefined) {
         reject(this.#down);
         return;
       }
-      this.#pongs.push({ sequence: this.#sendPing(), resolve });
+      const sentMs = performance.now();
+      this.#awaitedPongs.push({ sequence: this.#sendPing(), sentMs, resolve, reject });
     });
   }
 
@@ -181,8 +189,8 @@ export class Link {
 
   /** Ends the link; nobody hears of it. */
   close(reason: string): void {
-    this.#down ??= new DstError('DST_E_CONNECTION_LOST', reason);
-    clearInterval(this.#pingTimer);
+    this.#handlers = undefined;
+    this.#goDown(new DstError('DST_E_CONNECTION_LOST', reason));
     this.connection.close(reason);
   }
 
@@ -226,10 +234,10 @@ export class Link {
 
   #onPong(sequence: number): void {
     if (sequence === this.#pingSequence) this.#unanswered = 0;
-    const roundTripMs = performance.now() - this.#pingSentMs;
-    const answered = this.#pongs.filter((pong) => pong.sequence <= sequence);
-    this.#pongs = this.#pongs.filter((pong) => pong.sequence > sequence);
-    for (const pong of answered) pong.resolve(roundTripMs);
+    const nowMs = performance.now();
+    const answered = this.#awaitedPongs.filter((pong) => pong.sequence <= sequence);
+    this.#awaitedPongs = this.#awaitedPongs.filter((pong) => pong.sequence > sequence);
+    for (const pong of answered) pong.resolve(nowMs - pong.sentMs);
   }
 
   /** Anything heard since the last tick proves the peer alive as well as a pong does. */
@@ -256,7 +264,6 @@ export class Link {
 
   #sendPing(): number {
     this.#pingSequence++;
-    this.#pingSentMs = performance.now();
     this.#control.write([encodeControl(KIND.ping, this.#pingSequence)]);
     return this.#pingSequence;
   }
@@ -265,6 +272,7 @@ export class Link {
     if (this.#down !== undefined) return;
     this.#down = reason;
     clearInterval(this.#pingTimer);
+    for (const pong of this.#awaitedPongs.splice(0)) pong.reject(reason);
     this.#handlers?.onDown(reason);
   }
 }

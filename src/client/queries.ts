@@ -27,9 +27,14 @@ export async function listExports(dial: Dial): Promise<readonly ExportDescriptio
 /** Everything that a client can know of one export without attaching to it. */
 export async function exportInfo(dial: Dial, exportName: string): Promise<ExportInfo> {
   const link = await ask(dial, 'info', exportName);
+  // Started, so that an export that falls silent is noticed.
+  link.start({ onReply() {}, onNotice() {}, onDown() {} });
   const roundTripsMs: number[] = [];
-  for (let i = 0; i < PINGS; i++) roundTripsMs.push(await link.ping());
-  link.close('done');
+  try {
+    for (let i = 0; i < PINGS; i++) roundTripsMs.push(await link.ping());
+  } finally {
+    link.close('done');
+  }
   roundTripsMs.sort((a, b) => a - b);
   const { welcome } = link;
   return {

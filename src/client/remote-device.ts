@@ -11,6 +11,7 @@ import { invariant } from '../errors.js';
 import { TRANSACTION_SPLIT_BYTES } from '../limits.js';
 import { decodeExtents } from '../protocol/extents.js';
 import type { ReplyFrame } from '../protocol/frame.js';
+import { protocolError } from '../protocol/header.js';
 import { FLAG, KIND } from '../protocol/kinds.js';
 import type { ExportDescription, Welcome } from '../protocol/messages.js';
 import { RemoteSession, type SessionOptions } from './session.js';
@@ -110,7 +111,9 @@ export class RemoteDevice implements BlockDevice {
       lengthBytes,
       undefined,
     );
-    invariant(reply.payloadBytes === lengthBytes, 'a read of another length than asked for');
+    if (reply.kind !== KIND.data || reply.payloadBytes !== lengthBytes) {
+      throw protocolError(`${reply.payloadBytes} bytes for a read of ${lengthBytes}`);
+    }
     return payloadOf(reply.payload);
   }
 

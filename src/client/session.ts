@@ -72,7 +72,12 @@ export class RemoteSession {
   #redialDelayMs = REDIAL_DELAY_MIN_MS;
   #redialTimer: NodeJS.Timeout | undefined;
   #closed: DstError | undefined;
+  #tellRefused: (reason: DstError) => void = () => {};
   reconnects = 0;
+  /** Resolves when the export has refused the session for good: every command fails from then. */
+  readonly refused = new Promise<DstError>((resolve) => {
+    this.#tellRefused = resolve;
+  });
 
   private constructor(options: SessionOptions, id: Buffer, link: Link, checksum: Checksum) {
     this.#options = options;
@@ -214,8 +219,9 @@ export class RemoteSession {
       if (this.#closed !== undefined) return;
       this.#options.log.debug({ code: error.code }, `redial: ${error.message}`);
       if (FINAL_REFUSALS.has(error.code)) {
-        this.#options.log.error({ code: error.code }, `the export refuses us: ${error.message}`);
-        this.#end(new DstError(error.code, error.message, { errno: 'EIO' }));
+        const reason = new DstError(error.code, error.message, { errno: 'EIO' });
+        this.#end(reason);
+        this.#tellRefused(reason);
       } else this.#scheduleRedial();
     }
   }
@@ -341,6 +347,16 @@ function checksumOf(link: Link): Promise<Checksum> {
 
 /** What the export's device said, as an error with its errno. */
 function deviceError(reply: ReplyFrame): DstError {
-  const body = reply.payloadBytes === 0 ? {} : decodeMap(Buffer.concat(reply.payload as Buffer[]));
-  return failureError(readFailure(body), reply.errno);
+  return failureError(readFailure(readWords(reply)), reply.errno);
+}
+
+/** The body of a failed reply; nothing where it is garbage, as the errno says enough. */
+function readWords(reply: ReplyFrame): Record<string, unknown> {
+  if (reply.payloadBytes === 0) return {};
+  try {
+    return decodeMap(Buffer.concat(reply.payload as Buffer[]));
+  } catch (error) {
+    if (!(error instanceof DstError)) throw error;
+    return {};
+  }
 }

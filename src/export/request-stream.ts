@@ -57,7 +57,8 @@ export class RequestStream {
       throw protocolError('a frame that is no request on a request stream');
     }
     if (this.#busy) throw protocolError('a second request on a stream before the first reply');
-    const moves = header.kind === KIND.read || header.kind === KIND.write;
+    const moves =
+      header.kind === KIND.read || header.kind === KIND.write || header.kind === KIND.hash;
     if (moves && header.lengthBytes > this.#host.payloadBytesMax) {
       throw protocolError(`a transaction of ${header.lengthBytes} bytes`);
     }

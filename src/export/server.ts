@@ -25,7 +25,9 @@ export interface ExportServerOptions {
   readonly log: Log;
 }
 
+/** A session, and the connection that it has now; with none it waits for its lease to end. */
 interface Held {
+  readonly key: string;
   readonly session: ExportSession;
   peer: Peer | undefined;
   lease: NodeJS.Timeout | undefined;
@@ -39,7 +41,8 @@ export class ExportServer implements PeerHost {
   readonly log: Log;
   readonly #options: ExportServerOptions;
   readonly #listeners: Listener[] = [];
-  readonly #peers = new Set<Peer>();
+  /** Every connection, with the session that it last joined. */
+  readonly #peers = new Map<Peer, Held | undefined>();
   readonly #sessions = new Map<string, Held>();
   #draining = false;
 
@@ -72,7 +75,7 @@ export class ExportServer implements PeerHost {
    */
   async shutdown(graceMs: number): Promise<void> {
     this.#draining = true;
-    for (const peer of this.#peers) peer.notify({ event: 'going away' });
+    for (const peer of this.#peers.keys()) peer.notify({ event: 'going away' });
     const settled = Promise.all([...this.#sessions.values()].map((held) => held.session.settled()));
     if (!(await within(settled, graceMs))) {
       this.log.warn(
@@ -82,12 +85,9 @@ export class ExportServer implements PeerHost {
     }
     for (const held of this.#sessions.values()) clearTimeout(held.lease);
     this.#sessions.clear();
+    await this.#dismissAll();
     await Promise.all(this.#listeners.map((listener) => listener.close()));
-    for (const peer of this.#peers) peer.connection.close('the export is going away');
-    for (const { device } of this.#options.stores) {
-      if (!device.capabilities.readOnly) await device.flush();
-      await device.close();
-    }
+    await this.#closeStores();
   }
 
   // ---- PeerHost ------------------------------------------------------------------------
@@ -116,14 +116,12 @@ export class ExportServer implements PeerHost {
   }
 
   gone(peer: Peer): void {
+    const held = this.#peers.get(peer);
     this.#peers.delete(peer);
-    for (const [key, held] of this.#sessions) {
-      if (held.peer !== peer) continue;
-      held.peer = undefined;
-      this.log.info({ peer: peer.connection.peer, export: held.session.store.name }, 'client gone');
-      held.lease = setTimeout(() => this.#sessions.delete(key), SESSION_LEASE_MS);
-      held.lease.unref();
-    }
+    if (held?.peer !== peer) return;
+    held.peer = undefined;
+    this.log.info({ peer: peer.connection.peer, export: held.session.store.name }, 'client gone');
+    if (!this.#draining) this.#startLease(held);
   }
 
   // ---- Inside --------------------------------------------------------------------------
@@ -134,7 +132,47 @@ export class ExportServer implements PeerHost {
       connection.close('too many connections');
       return;
     }
-    this.#peers.add(new Peer(connection, this));
+    this.#peers.set(new Peer(connection, this), undefined);
+  }
+
+  #startLease(held: Held): void {
+    const lease = setTimeout(async () => {
+      // Its client may yet come back, and must then be fenced from what is in progress.
+      await held.session.settled();
+      if (held.lease === lease) this.#sessions.delete(held.key);
+    }, SESSION_LEASE_MS);
+    lease.unref();
+    held.lease = lease;
+  }
+
+  /**
+   * Tells every client that the export ends, and waits for them to hang up: answers that are
+   * on their way would be lost with a connection that is closed at once.
+   */
+  async #dismissAll(): Promise<void> {
+    const reason = { code: 'DST_E_GOING_AWAY', message: 'the export is going away' } as const;
+    const hangUps = [...this.#peers.keys()].map((peer) => {
+      const hungUp = new Promise<void>((resolve) => peer.connection.onClose(() => resolve()));
+      peer.dismiss(reason);
+      return hungUp;
+    });
+    await Promise.all(hangUps);
+    for (const peer of this.#peers.keys()) peer.connection.close(reason.message);
+  }
+
+  /** Flushes and closes every store, even past a failure; rejects with the first one. */
+  async #closeStores(): Promise<void> {
+    const results = await Promise.allSettled(
+      this.#options.stores.map(async ({ device }) => {
+        try {
+          if (!device.capabilities.readOnly) await device.flush();
+        } finally {
+          await device.close();
+        }
+      }),
+    );
+    const failed = results.find((result) => result.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
   }
 
   #findStore(name: string): Store {
@@ -150,6 +188,10 @@ export class ExportServer implements PeerHost {
 
   /** Finds or makes the session, and fences its older connections. */
   async #joinSession(peer: Peer, hello: Hello, store: Store): Promise<ExportSession> {
+    // A connection that ended while its checksum loaded would hold the session for ever.
+    if (!this.#peers.has(peer)) {
+      throw new DstError('DST_E_CONNECTION_LOST', 'the connection ended before its WELCOME');
+    }
     const key = hello.session.toString('hex');
     let held = this.#sessions.get(key);
     if (held !== undefined && held.session.store !== store) {
@@ -161,15 +203,18 @@ export class ExportServer implements PeerHost {
     const resumed = held !== undefined;
     if (held === undefined) {
       const readOnly = hello.readOnly || store.device.capabilities.readOnly;
-      held = { session: new ExportSession(store, readOnly), peer: undefined, lease: undefined };
+      const session = new ExportSession(store, readOnly);
+      held = { key, session, peer: undefined, lease: undefined };
       this.#sessions.set(key, held);
     }
-    const advanced = held.session.advance(hello.epoch);
+    const fenced = held.session.advance(hello.epoch);
     clearTimeout(held.lease);
+    held.lease = undefined;
     const older = held.peer;
     held.peer = peer;
+    this.#peers.set(peer, held);
     older?.dismiss({ code: 'DST_E_FENCED', message: 'a newer connection has taken over' });
-    await advanced;
+    await fenced;
     this.log.info(
       {
         peer: peer.connection.peer,

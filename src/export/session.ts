@@ -34,9 +34,10 @@ export class ExportSession {
   /**
    * Fences the older connections: from the call on their commands are refused, and when it
    * resolves those in progress have ended. Only then may the new connection be welcomed.
-   * Rejects with DST_E_EPOCH when the epoch is not higher than the last.
+   * Throws DST_E_EPOCH, at once and with nothing changed, when the epoch is not higher than
+   * the last.
    */
-  async advance(epoch: number): Promise<void> {
+  advance(epoch: number): Promise<void> {
     if (epoch <= this.#epoch) {
       throw new DstError(
         'DST_E_EPOCH',
@@ -44,7 +45,7 @@ export class ExportSession {
       );
     }
     this.#epoch = epoch;
-    await this.settled();
+    return this.settled();
   }
 
   /** Resolves when no command is in progress. */

@@ -72,9 +72,4 @@ export class TransactionTable<Answer> {
     }
     this.#retired = below;
   }
-
-  /** Resolves when nothing is in progress. */
-  async settled(): Promise<void> {
-    await Promise.allSettled(this.#entries.values());
-  }
 }

@@ -49,6 +49,7 @@ export class TransactionEngine<C extends Command> {
   #queue: Transaction<C>[] = [];
   #queueHead = 0;
   readonly #completions: Completion<C>[] = [];
+  #completionsHead = 0;
   readonly #freeSlots: number[] = [];
   #slotCount = 0;
   #credit: Credit | undefined;
@@ -157,7 +158,9 @@ export class TransactionEngine<C extends Command> {
     if (transaction === undefined || transaction.slot < 0) return;
     this.counters.corrupt++;
     this.#release(transaction);
-    this.#queue.push(transaction);
+    // Behind the queue it could wait for the window, and the window for it.
+    if (this.#queueHead > 0) this.#queue[--this.#queueHead] = transaction;
+    else this.#queue.unshift(transaction);
   }
 
   /**
@@ -203,7 +206,12 @@ export class TransactionEngine<C extends Command> {
 
   /** The next command that ended, or undefined. */
   pollCompletion(): Completion<C> | undefined {
-    return this.#completions.shift();
+    const completion = this.#completions[this.#completionsHead++];
+    if (completion === undefined) {
+      this.#completions.length = 0;
+      this.#completionsHead = 0;
+    }
+    return completion;
   }
 
   /** When `handleTimeout` has something to do; undefined while nothing is unfinished. */

@@ -12,9 +12,9 @@ export function fixturePath(...names: string[]): string {
 
 function findRoot(start: string): string {
   let folder = start;
-  while (!existsSync(join(folder, 'package.json'))) {
+  while (!existsSync(join(folder, 'biome.json'))) {
     const parent = dirname(folder);
-    if (parent === folder) throw new Error('no package.json above the tests');
+    if (parent === folder) throw new Error('no biome.json above the tests');
     folder = parent;
   }
   return folder;

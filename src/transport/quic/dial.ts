@@ -8,7 +8,7 @@ import { describeHandshakeFailure } from '../../trust/handshake-failure.js';
 import { type ServerTrust, verifyServerChain } from '../../trust/server-trust.js';
 import { parseSessionTicketChain } from '../../trust/session-ticket.js';
 import type { Connection, PeerAddress } from '../transport.js';
-import { engineOptions } from './options.js';
+import { ENGINE_OPTIONS } from './options.js';
 import { usePrivateFolder } from './private-folder.js';
 import { QuicConnection } from './quic-connection.js';
 import { refusedPort } from './refused-port.js';
@@ -80,7 +80,7 @@ async function dialAddress(
   const session = connectQuic(
     { ...peer, servername: isIP(host) === 0 ? host : NAMELESS },
     {
-      ...engineOptions(peer.address),
+      ...ENGINE_OPTIONS,
       connectTimeoutMs: Math.max(1, Math.floor(timeoutMs)),
       rejectUnauthorized: engineVerifies,
       ...(engineVerifies ? { ca: authoritiesPem(trust.certificates) } : {}),
@@ -96,7 +96,7 @@ async function dialAddress(
       }),
     ]);
     verifyServerChain(trust, chain, host, new Date());
-    await session.ready();
+    await ready(session, options);
     return new QuicConnection(session, peer, fingerprint(chain));
   } catch (error) {
     session.close(0, 'the client gave up').catch(() => {});
@@ -135,15 +135,32 @@ function handshake(
         reject(describeHandshakeFailure(info.errorCode, options.host, by));
       }),
     );
-    session.ready().catch((error: unknown) => {
-      // A TLS failure is told better by the 'close' event that follows at once.
-      if (isTimeout(error)) settle(() => reject(unreachable(options, timeoutMs)));
-    });
+    // A TLS failure is told better by the 'close' event, which has come by then if it comes.
+    session
+      .ready()
+      .catch((error: Error) =>
+        settle(() =>
+          reject(isTimeout(error) ? unreachable(options, timeoutMs) : unstarted(options, error)),
+        ),
+      );
   });
 }
 
-function isTimeout(error: unknown): boolean {
-  return error instanceof Error && error.message.includes('timed out');
+/** The export may end the connection between its ticket and this. */
+async function ready(session: QuicClientSession, options: QuicDialOptions): Promise<void> {
+  try {
+    await session.ready();
+  } catch (cause) {
+    throw new DstError(
+      'DST_E_CONNECTION_LOST',
+      `${where(options)} ended the connection at once: see the export's log`,
+      { cause },
+    );
+  }
+}
+
+function isTimeout(error: Error): boolean {
+  return error.message.includes('timed out');
 }
 
 function authoritiesPem(certificates: readonly X509Certificate[]): string {
@@ -163,6 +180,15 @@ function unreachable(options: QuicDialOptions, timeoutMs: number): DstError {
   return new DstError(
     'DST_E_UNREACHABLE',
     `${where(options)} did not answer within ${Math.round(timeoutMs / 100) / 10} s: check that the export runs there and that UDP port ${options.port} is open on the way`,
+  );
+}
+
+/** As where this machine has no socket or no route of the address's kind. */
+function unstarted(options: QuicDialOptions, cause: Error): DstError {
+  return new DstError(
+    'DST_E_UNREACHABLE',
+    `cannot send to ${where(options)}: ${cause.message}; check this machine's network`,
+    { cause },
   );
 }
 

@@ -5,7 +5,7 @@ import { DstError } from '../../errors.js';
 import type { Log } from '../../log.js';
 import type { Identity } from '../../trust/identity.js';
 import type { Connection, Listener, PeerAddress } from '../transport.js';
-import { engineOptions } from './options.js';
+import { ENGINE_OPTIONS } from './options.js';
 import { usePrivateFolder } from './private-folder.js';
 import { QuicConnection } from './quic-connection.js';
 
@@ -55,7 +55,7 @@ function addressesOf(host: string): string[] {
 
 async function listenOn(host: string, port: number, options: QuicListenOptions): Promise<Listener> {
   const server = createQuicServer({
-    ...engineOptions(host),
+    ...ENGINE_OPTIONS,
     cert: options.identity.certificatePem,
     key: options.identity.keyPem,
     // Without address validation 200 half-open handshakes shut others out (ENGINES C15).

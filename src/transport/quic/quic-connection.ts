@@ -21,7 +21,8 @@ export class QuicConnection implements Connection {
     if (serverCertificateSha256 !== undefined) {
       this.serverCertificateSha256 = serverCertificateSha256;
     }
-    session.on('error', (error: Error) => this.#end({ message: error.message }));
+    // Not always followed by a 'close': the engine would keep the session.
+    session.on('error', (error: Error) => this.close(error.message));
     session.on('close', (info: { errorCode: number; reason: string }) =>
       this.#end({
         message: info.reason || `closed with code ${info.errorCode}`,
@@ -34,6 +35,9 @@ export class QuicConnection implements Connection {
   }
 
   openStream(): Stream {
+    if (this.#closed !== undefined) {
+      throw new DstError('DST_E_CONNECTION_LOST', 'the connection is closed');
+    }
     try {
       return new QuicEngineStream(this.#session.openStream() as unknown as EngineStream);
     } catch (cause) {

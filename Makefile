@@ -1,0 +1,80 @@
+# "make" alone lists what there is. Everything works on a fresh clone with Node 20+ and make.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# The Node that tests run on; JOBS test files at once, by default one less than there are CPUs.
+NODE ?= node
+JOBS ?=
+
+DST_QUIC := node dist/src/cli/main.cjs
+
+# What "make run-export" offers, where, and under which name.
+FILE ?=
+NAME ?= $(if $(FILE),,demo)
+LISTEN ?= 127.0.0.1:4433
+
+DEMO_IMAGE := .build/demo.img
+DEMO_SIZE := 1G
+
+# From the sources, so that what was compiled from a test that is gone is not run.
+TESTS = $(patsubst %.ts,dist/%.js,$(sort $(shell find test -name '*.test.ts')))
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: install
+install: node_modules/.package-lock.json ## Install the npm packages
+# Not "npm ci": that wants the lock file to list the packages of every platform, and some
+# registries lack those of platforms that we do not run on. Versions are the lock file's.
+node_modules/.package-lock.json: package.json package-lock.json
+	npm install --no-save
+	@touch $@
+
+.PHONY: build
+build: install ## Compile into dist/
+	@npm run --silent build
+
+.PHONY: certs
+certs: build ## Make development certificates in certs/ (the CA is kept)
+	@$(DST_QUIC) cert --dir certs
+
+certs/server.pem: | build
+	@$(DST_QUIC) cert --dir certs
+
+.PHONY: run-export
+run-export: build | certs/server.pem ## Export a 1 GiB demo image, or FILE=… [NAME=…] [LISTEN=HOST:PORT]
+	@mkdir -p .build
+	@exec $(DST_QUIC) export --log-format text --listen '$(LISTEN)' \
+	  --cert certs/server.pem --key certs/server-key.pem \
+	  $(if $(NAME),--name '$(NAME)') \
+	  $(if $(FILE),-- '$(FILE)',--size $(DEMO_SIZE) -- $(DEMO_IMAGE))
+
+.PHONY: demo
+demo: build tools ## Copy a file system onto an export and back, compare, and say how fast
+	@node dist/test/demo/demo.js
+
+.PHONY: tools
+tools: ## Install the programs that tests and demo use (as root, on Debian and its like)
+	@test/support/install-tools.sh
+
+.PHONY: test
+test: build tools ## Run every test
+	@$(NODE) --test $(if $(JOBS),--test-concurrency=$(JOBS)) $(TESTS)
+
+.PHONY: bench
+bench: build tools ## Measure beside our peers
+	@node dist/test/bench/bench.js
+
+.PHONY: lint
+lint: install ## Check style and types
+	@npm run --silent lint
+
+.PHONY: format
+format: install ## Format, and fix what can be fixed
+	@npm run --silent format
+
+.PHONY: clean
+clean: ## Remove what was built; certificates and node_modules stay
+	rm -rf dist .build bench-results

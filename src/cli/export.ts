@@ -1,0 +1,55 @@
+import { type Command, Option } from 'commander';
+import type { HostPort } from '../client/address.js';
+import { checksumOption, type LogOptions, parseListen, repeatable, sizeOption } from './options.js';
+
+export interface ExportOptions extends LogOptions {
+  readonly name?: string;
+  readonly listen?: readonly HostPort[];
+  readonly cert?: string;
+  readonly key?: string;
+  readonly size?: number;
+  readonly readOnly?: boolean;
+  readonly checksum?: string;
+}
+
+export function addExportCommand(program: Command): void {
+  program
+    .command('export')
+    .description('Offer files, disks or memory to clients.')
+    .argument(
+      '<store...>',
+      'FILE, DEVICE or memory:SIZE; NAME=FILE to name it (a path with "=" in it begins with / or ./)',
+    )
+    .option(
+      '--name <name>',
+      "what clients ask for (default: the file's name without its extension)",
+    )
+    .addOption(
+      repeatable(
+        '--listen <host:port>',
+        'listen there, on UDP; may be given several times; 0.0.0.0 and [::] are all addresses (default: 127.0.0.1:4433)',
+        parseListen,
+      ),
+    )
+    .option('--cert <file>', "the export's certificate, PEM (default: certs/server.pem)")
+    .option('--key <file>', 'its private key, PEM (default: certs/server-key.pem)')
+    .addOption(
+      sizeOption('--size <size>', 'create the file with this size, as in 64M or 10G, or grow it'),
+    )
+    .addOption(new Option('--read-only', 'refuse writes'))
+    .addOption(checksumOption('checksums that clients may use, best first'))
+    .addHelpText('after', EXAMPLES)
+    .action(async (stores: string[], _options: unknown, command: Command) => {
+      const { runExport } = await import('./run-export.js');
+      await runExport(stores, command.optsWithGlobals<ExportOptions>());
+    });
+}
+
+const EXAMPLES = `
+Examples:
+  $ dst-quic export disk.img --size 10G
+  $ dst-quic export root=/srv/root.img data=/dev/sdb scratch=memory:256M \\
+      --listen 0.0.0.0:4433 --cert server.pem --key server-key.pem
+
+When clients may come, "ready ADDRESS" is printed for each store. SIGINT or SIGTERM ends the
+export once what is in flight is done (10 s at most); a second one ends it at once.`;

@@ -1,0 +1,131 @@
+import { type Command, Option } from 'commander';
+import type { ChecksumName } from '../../wasm/checksums.js';
+import { checkSize } from '../block/check-size.js';
+import { parseSize } from '../block/size.js';
+import {
+  type ExportAddress,
+  type HostPort,
+  parseAddress,
+  parseHostPort,
+} from '../client/address.js';
+import type { LogFormat, LogLevel } from '../ops/logger.js';
+import { parseTyped, UsageError } from './exit.js';
+
+/** What every command takes. */
+export interface LogOptions {
+  readonly logLevel: LogLevel;
+  readonly logFormat?: LogFormat;
+}
+
+const LOG_LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error', 'silent'];
+const LOG_FORMATS: readonly LogFormat[] = ['text', 'json'];
+
+export function logOptions(): Option[] {
+  return [
+    new Option('--log-level <level>', 'log what matters this much, or more')
+      .choices(LOG_LEVELS)
+      .default('info'),
+    new Option(
+      '--log-format <format>',
+      'how to log to standard error (default: text on a terminal, else json)',
+    ).choices(LOG_FORMATS),
+  ];
+}
+
+const repeatables = new WeakSet<Option>();
+
+/** An option that may be given several times; its values come as an array. */
+export function repeatable<T>(
+  flags: string,
+  description: string,
+  parse: (text: string) => T,
+): Option {
+  const option = new Option(flags, description).argParser((text, previous: T[] | undefined) => [
+    ...(previous ?? []),
+    parse(text),
+  ]);
+  repeatables.add(option);
+  return option;
+}
+
+/** Makes a command refuse its other options when given twice: one of the two was not meant. */
+export function refuseRepeats(command: Command): void {
+  for (const option of command.options) {
+    if (repeatables.has(option)) continue;
+    let given = false;
+    command.on(`option:${option.name()}`, () => {
+      if (given) throw new UsageError(`${option.long} is given twice: give it once`);
+      given = true;
+    });
+  }
+}
+
+export function sizeOption(flags: string, description: string): Option {
+  return new Option(flags, description).argParser((text) =>
+    parseTyped(() => {
+      const sizeBytes = parseSize(text);
+      checkSize(flags.split(' ')[0] ?? flags, sizeBytes);
+      return sizeBytes;
+    }),
+  );
+}
+
+export function parseListen(text: string): HostPort {
+  return parseTyped(() => parseHostPort(text));
+}
+
+/** Names as `--checksum` takes them; `parseChecksums` reads the value. */
+export function checksumOption(description: string): Option {
+  return new Option(
+    '--checksum <names>',
+    `${description}: of blake3, xxh128, crc32c, sha256, none (default: all but none)`,
+  );
+}
+
+/**
+ * The checksums that `--checksum A,B` lists. Without it all but `none`: leaving data
+ * unchecked must be asked for.
+ */
+export async function parseChecksums(text: string | undefined): Promise<ChecksumName[]> {
+  // Loaded here: it compiles WebAssembly, which --help has no need of.
+  const { CHECKSUM_NAMES, isChecksumName } = await import('../../wasm/checksums.js');
+  if (text === undefined) return CHECKSUM_NAMES.filter((name) => name !== 'none');
+  const names = new Set<ChecksumName>();
+  for (const name of text.split(',')) {
+    if (!isChecksumName(name)) {
+      throw new UsageError(
+        `--checksum knows no "${name}": choose of ${CHECKSUM_NAMES.join(', ')}, with commas between them`,
+      );
+    }
+    names.add(name);
+  }
+  return [...names];
+}
+
+export function trustOption(): Option {
+  return new Option(
+    '--cert <file>',
+    "the export's certificate, or the CA that signed it (PEM)",
+  ).makeOptionMandatory();
+}
+
+/** An address that names no store. */
+export function parseExport(text: string): HostPort {
+  const { exportName, ...where } = parseTyped(() => parseAddress(text));
+  if (exportName !== undefined) {
+    throw new UsageError(`"${text}" names one export of many: leave "/${exportName}" out`);
+  }
+  return where;
+}
+
+/** An address that names a store. */
+export function parseStore(text: string): ExportAddress & { exportName: string } {
+  const { exportName, ...where } = parseTyped(() => parseAddress(text));
+  if (exportName === undefined) {
+    throw new UsageError(
+      `"${text}" lacks the export's name: write HOST:PORT/NAME ("dst-quic list" shows the names)`,
+      'DST_E_ADDRESS',
+    );
+  }
+  return { ...where, exportName };
+}

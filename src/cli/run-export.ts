@@ -1,0 +1,127 @@
+import { lookup } from 'node:dns/promises';
+import { existsSync } from 'node:fs';
+import { basename, relative } from 'node:path';
+import type { BlockDevice } from '../block/device.js';
+import { openDevice } from '../block/open-device.js';
+import { DEFAULT_PORT, formatAddress, formatHostPort, type HostPort } from '../client/address.js';
+import { DstError } from '../errors.js';
+import { ExportServer } from '../export/server.js';
+import type { Store } from '../export/store.js';
+import { SHUTDOWN_GRACE_MS } from '../limits.js';
+import type { Log } from '../log.js';
+import { createLogger } from '../ops/logger.js';
+import { listenQuic } from '../transport/quic/listen.js';
+import type { Listener } from '../transport/transport.js';
+import { type IdentityPaths, loadServerIdentity } from '../trust/identity.js';
+import { UsageError } from './exit.js';
+import type { ExportOptions } from './export.js';
+import { parseChecksums } from './options.js';
+import { printLine } from './output.js';
+import { tellService } from './service.js';
+import { stopRequested } from './shutdown.js';
+import { parseStores, type StoreSpec } from './store-spec.js';
+
+const LISTEN_DEFAULT: HostPort = { host: '127.0.0.1', port: DEFAULT_PORT };
+
+/** Where `dst-quic cert` and `make certs` put them. */
+const IDENTITY_DEFAULT: IdentityPaths = {
+  certificatePath: 'certs/server.pem',
+  keyPath: 'certs/server-key.pem',
+};
+
+/** Offers the stores until a signal comes; resolves when everything is flushed and closed. */
+export async function runExport(texts: readonly string[], options: ExportOptions): Promise<void> {
+  const specs = parseStores(texts, { name: options.name, sizeBytes: options.size });
+  const checksums = await parseChecksums(options.checksum);
+  const paths = identityPaths(options);
+  const log = await createLogger({ level: options.logLevel, format: options.logFormat });
+  const identity = loadServerIdentity(paths);
+  const stores = await openStores(specs, options, log);
+  const listeners: Listener[] = [];
+  for (const { host, port } of options.listen ?? [LISTEN_DEFAULT]) {
+    listeners.push(...(await listenQuic({ host: await resolve(host), port, identity, log })));
+  }
+  const server = new ExportServer({ stores, checksums, log });
+  for (const listener of listeners) server.attach(listener);
+
+  const stop = stopRequested();
+  announce(stores, listeners, paths.certificatePath, log);
+  await tellService('READY=1', log);
+  log.info(`${await stop}: ending; another signal ends it at once`);
+  await tellService('STOPPING=1', log);
+  await server.shutdown(SHUTDOWN_GRACE_MS);
+  log.info('ended: everything that was written is on the disk');
+}
+
+function identityPaths({ cert, key }: ExportOptions): IdentityPaths {
+  if (cert !== undefined && key !== undefined) return { certificatePath: cert, keyPath: key };
+  if (cert !== undefined || key !== undefined) {
+    throw new UsageError('--cert and --key go together: give both');
+  }
+  if (!existsSync(IDENTITY_DEFAULT.certificatePath)) {
+    throw new DstError(
+      'DST_E_CERT_FILE',
+      `there is no ${IDENTITY_DEFAULT.certificatePath} here: make it with "dst-quic cert", or give --cert and --key`,
+    );
+  }
+  return IDENTITY_DEFAULT;
+}
+
+async function openStores(
+  specs: readonly StoreSpec[],
+  options: ExportOptions,
+  log: Log,
+): Promise<Store[]> {
+  const stores: Store[] = [];
+  for (const { name, source } of specs) {
+    const device: BlockDevice = await openDevice(source, {
+      readOnly: options.readOnly ?? false,
+      log,
+      ...(options.size === undefined ? {} : { sizeBytes: options.size }),
+    });
+    stores.push({ name, device });
+  }
+  return stores;
+}
+
+/** The engine listens on addresses only. */
+async function resolve(host: string): Promise<string> {
+  try {
+    return (await lookup(host)).address;
+  } catch (cause) {
+    throw new DstError(
+      'DST_E_RESOLVE',
+      `the name "${host}" of --listen does not resolve: give an address of this machine`,
+      { cause },
+    );
+  }
+}
+
+function announce(
+  stores: readonly Store[],
+  listeners: readonly Listener[],
+  certificatePath: string,
+  log: Log,
+): void {
+  for (const { name, device } of stores) {
+    const { sizeBytes } = device.geometry;
+    const { readOnly } = device.capabilities;
+    log.info({ export: name, sizeBytes, readOnly }, `offering ${device.description} as "${name}"`);
+  }
+  const addresses = listeners.map(({ address: { address, port } }) => ({ host: address, port }));
+  for (const where of addresses) log.info(`listening on UDP ${formatHostPort(where)}`);
+  const [first] = addresses;
+  const [store] = stores;
+  if (first === undefined || store === undefined) return;
+  for (const { name } of stores) printLine(`ready ${formatAddress(first, name)}`);
+  const address = formatAddress(first, store.name);
+  printLine(`connect with: ${ownCommand()} connect ${address} --cert ${certificatePath}`);
+}
+
+/** How this program was called, so that what is printed can be pasted. */
+function ownCommand(): string {
+  const script = process.argv[1] ?? '';
+  if (!script.endsWith('.cjs')) return basename(script);
+  const fromHere = relative('', script);
+  return `node ${fromHere.startsWith('..') ? script : fromHere}`;
+}

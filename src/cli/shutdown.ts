@@ -1,0 +1,43 @@
+import type { DstError } from '../errors.js';
+import { EXIT } from './exit.js';
+
+let onStop: ((signal: NodeJS.Signals) => void) | undefined;
+
+/**
+ * From here on SIGINT and SIGTERM end the process at once (and in order: exit handlers run),
+ * unless somebody waits for `stopRequested`.
+ */
+export function handleSignals(): void {
+  const handle = (signal: NodeJS.Signals) => {
+    const stop = onStop;
+    onStop = undefined;
+    if (stop === undefined) process.exit(EXIT.failure);
+    stop(signal);
+  };
+  process.on('SIGINT', handle);
+  process.on('SIGTERM', handle);
+}
+
+/** Resolves with the first signal that asks the process to end; a second one ends it at once. */
+export function stopRequested(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    onStop = resolve;
+  });
+}
+
+/** The promise's own outcome if it comes within `timeoutMs`, else a rejection with `late`. */
+export async function within<T>(
+  promise: Promise<T>,
+  timeoutMs: number,
+  late: DstError,
+): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(late), Math.max(0, timeoutMs));
+  });
+  try {
+    return await Promise.race([promise, timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

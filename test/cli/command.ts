@@ -1,0 +1,153 @@
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { generateCertificates } from '../../src/trust/generate.js';
+
+/** The command as it was built beside these tests. */
+export const MAIN = fileURLToPath(new URL('../../src/cli/main.cjs', import.meta.url));
+
+/** Taken at once: the QUIC engine's wrapper gives its process another one, for itself. */
+const TEMPORARY = tmpdir();
+
+/** What may take this long hangs. */
+const DEADLINE_MS = 30_000;
+
+export interface Outcome {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface Running {
+  readonly child: ChildProcess;
+  /** Lines of standard output; waits for the one at this index. */
+  line(index: number): Promise<string>;
+  /** How it ended; waits for the end. */
+  readonly outcome: Promise<Outcome>;
+  /** Waits until standard error has this in it. */
+  logged(text: string): Promise<void>;
+  /** Sends a signal, and waits for the end. */
+  stop(signal?: NodeJS.Signals): Promise<Outcome>;
+}
+
+type Cleanup = Pick<TestContext, 'after'>;
+
+export function temporaryFolder(t: Cleanup): string {
+  const folder = mkdtempSync(join(TEMPORARY, 'dst-quic-cli-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** A folder with certificates for this machine in `certs`, to run commands in. */
+export async function folderWithCertificates(t: Cleanup): Promise<string> {
+  const folder = temporaryFolder(t);
+  await generateCertificates({ directory: join(folder, 'certs'), hosts: [], days: 30 });
+  return folder;
+}
+
+/** Runs `dst-quic ARGUMENTS` to its end, or kills it past the deadline. */
+export async function runCommand(
+  t: Cleanup,
+  args: readonly string[],
+  options: SpawnOptions = {},
+): Promise<Outcome> {
+  const { child, outcome } = startCommand(t, args, options);
+  const deadline = setTimeout(() => child.kill('SIGKILL'), DEADLINE_MS);
+  return outcome.finally(() => clearTimeout(deadline));
+}
+
+/** Starts `dst-quic ARGUMENTS`; it is killed with the test. */
+export function startCommand(
+  t: Cleanup,
+  args: readonly string[],
+  options: SpawnOptions = {},
+): Running {
+  return startProgram(t, process.execPath, [MAIN, ...args], options);
+}
+
+export function startProgram(
+  t: Cleanup,
+  program: string,
+  args: readonly string[],
+  options: SpawnOptions = {},
+): Running {
+  const child = spawn(program, args, {
+    ...options,
+    // What a process that is killed leaves there goes away with the test's folder.
+    env: { ...process.env, TMPDIR: `${options.cwd ?? TEMPORARY}`, ...options.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let stdout = '';
+  let stderr = '';
+  const lines: string[] = [];
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  const reader = createInterface(child.stdout).on('line', (text) => {
+    lines.push(text);
+    stdout += `${text}\n`;
+  });
+  const outcome = once(child, 'close').then(
+    ([code, signal]): Outcome => ({ code, signal, stdout, stderr }),
+  );
+  t.after(async () => {
+    child.kill('SIGKILL');
+    await outcome;
+  });
+  const line = async (index: number): Promise<string> => {
+    const waiting = { signal: AbortSignal.timeout(DEADLINE_MS) };
+    for (;;) {
+      const found = lines[index];
+      if (found !== undefined) return found;
+      const ended = await Promise.race([once(reader, 'line', waiting), outcome]);
+      if (!Array.isArray(ended) && lines[index] === undefined) {
+        throw new Error(`it ended (${ended.code}) before line ${index}: ${ended.stderr}`);
+      }
+    }
+  };
+  const logged = async (text: string): Promise<void> => {
+    const waiting = { signal: AbortSignal.timeout(DEADLINE_MS) };
+    while (!stderr.includes(text)) {
+      const ended = await Promise.race([once(child.stderr, 'data', waiting), outcome]);
+      if (!Array.isArray(ended) && !stderr.includes(text)) {
+        throw new Error(`it ended (${ended.code}) before it logged "${text}": ${stderr}`);
+      }
+    }
+  };
+  return {
+    child,
+    line,
+    outcome,
+    logged,
+    stop: (signal = 'SIGTERM') => {
+      child.kill(signal);
+      return outcome;
+    },
+  };
+}
+
+/** An export of a free port that is ready, and the addresses of its stores. */
+export async function startExport(
+  t: Cleanup,
+  folder: string,
+  args: readonly string[],
+): Promise<Running & { addresses: string[] }> {
+  const running = startCommand(t, ['export', '--listen', '127.0.0.1:0', ...args], { cwd: folder });
+  const addresses: string[] = [];
+  for (let i = 0; ; i++) {
+    const text = await running.line(i);
+    if (!text.startsWith('ready ')) return { ...running, addresses };
+    addresses.push(text.slice('ready '.length));
+  }
+}
+
+/** The lines of standard error that are not the log's. */
+export function messageLines({ stderr }: Outcome): string[] {
+  return stderr.split('\n').filter((line) => line !== '' && !line.startsWith('{"level":'));
+}

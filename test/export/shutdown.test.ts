@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { MemoryDevice } from '../../src/block/memory-device.js';
+import { DstError } from '../../src/errors.js';
+import { ExportServer } from '../../src/export/server.js';
+import { silentLog } from '../../src/log.js';
+import { FaultyDevice } from '../support/faulty-device.js';
+import { writeOf } from '../support/raw-client.js';
+import { soon } from '../support/wait.js';
+import { newExport, SIZE_BYTES } from './support.js';
+
+test('what is in flight completes and is answered; what comes later is left unanswered', async (t) => {
+  const { connect, server, device } = newExport(t);
+  const client = await connect();
+  await client.welcome();
+  const hold = device.hold(({ name }) => name === 'write');
+  const early = client.open();
+  early.send(writeOf(1, 0, Buffer.from('early')));
+  await soon(hold.arrived, 'the write');
+  const shutdown = server.shutdown(10_000);
+  const late = client.open();
+  late.send(writeOf(2, 0, Buffer.from('late')));
+  await new Promise(setImmediate);
+  hold.release();
+  assert.equal((await early.reply()).errno, 0);
+  assert.equal((await client.dismissal()).code, 'DST_E_GOING_AWAY');
+  client.connection.close('as asked');
+  await soon(shutdown, 'the shutdown');
+  assert.equal(late.replies, 0);
+  assert.deepEqual(
+    device.commands.map(({ name }) => name),
+    ['write', 'flush'],
+  );
+  assert.equal(device.closed, true);
+  assert.equal(server.connections, 0);
+  assert.equal(server.sessions, 0);
+});
+
+test('who comes while it ends is refused', async (t) => {
+  const { connect, server, device } = newExport(t);
+  const client = await connect();
+  await client.welcome();
+  const hold = device.hold(({ name }) => name === 'write');
+  client.open().send(writeOf(1, 0, Buffer.from('x')));
+  await soon(hold.arrived, 'the write');
+  const shutdown = server.shutdown(10_000);
+  const late = await connect();
+  late.hello();
+  assert.equal((await late.refusal()).code, 'DST_E_GOING_AWAY');
+  client.connection.close('gone');
+  hold.release();
+  await soon(shutdown, 'the shutdown');
+});
+
+test('a command that does not end in time is not waited for', async (t) => {
+  const { connect, server, device } = newExport(t);
+  const client = await connect();
+  await client.welcome();
+  const hold = device.hold(({ name }) => name === 'write');
+  client.open().send(writeOf(1, 0, Buffer.from('x')));
+  await soon(hold.arrived, 'the write');
+  await soon(server.shutdown(10), 'the shutdown');
+  hold.release();
+});
+
+test('a client that does not hang up is closed all the same', async (t) => {
+  const { connect, server } = newExport(t);
+  const client = await connect();
+  await client.welcome();
+  await soon(server.shutdown(1_000), 'the shutdown');
+  await client.closed;
+});
+
+test('a flush that fails is told, and the other stores are flushed and closed all the same', async () => {
+  const bad = new FaultyDevice(new MemoryDevice(SIZE_BYTES));
+  const good = new FaultyDevice(new MemoryDevice(SIZE_BYTES));
+  bad.failWhen(() => new DstError('DST_E_IO', 'the disk is gone', { errno: 'EIO' }));
+  const server = new ExportServer({
+    stores: [
+      { name: 'bad', device: bad },
+      { name: 'good', device: good },
+    ],
+    checksums: ['none'],
+    log: silentLog,
+  });
+  await assert.rejects(server.shutdown(1_000), /the disk is gone/);
+  assert.equal(bad.closed, true);
+  assert.equal(good.closed, true);
+  assert.deepEqual(
+    good.commands.map(({ name }) => name),
+    ['flush'],
+  );
+});

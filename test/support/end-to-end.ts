@@ -1,0 +1,168 @@
+/** The real command at both ends, joined by QUIC on loopback, and programs that are not ours. */
+import assert from 'node:assert/strict';
+import type { ChildProcess } from 'node:child_process';
+import { readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import {
+  folderWithCertificates,
+  type Outcome,
+  type Running,
+  startCommand,
+  startExport,
+  startProgram,
+} from '../cli/command.js';
+
+export const KIB = 1024;
+export const MIB = 1024 * KIB;
+
+/** What may take this long hangs. */
+const TOOL_DEADLINE_MS = 60_000;
+
+// For `skipWithout` as well: nbdsh is a script for the system's own Python, and the tools for
+// file systems are where only root looks.
+process.env.PATH = `/usr/bin:${process.env.PATH}:/usr/sbin:/sbin`;
+
+type Cleanup = Pick<TestContext, 'after'>;
+
+export interface PairOptions {
+  /** The export's store: a new sparse file of so many bytes ... */
+  readonly sizeBytes?: number;
+  /** ... or what is at this path. */
+  readonly store?: string;
+  readonly exportArgs?: readonly string[];
+  readonly connectArgs?: readonly string[];
+}
+
+/** An export of one store as "disk", and a bridge that serves it. */
+export interface Pair {
+  /** Certificates are in `certs` here; tests may put their files beside them. */
+  readonly folder: string;
+  /** The file that holds the export's data. */
+  readonly storePath: string;
+  /** The export's address, with its name. */
+  readonly address: string;
+  readonly exporting: Running;
+  readonly connecting: Running;
+  readonly uri: string;
+  readonly socketPath: string;
+  /**
+   * Ends both as a user would. Fails unless each ends with 0, and unless their logs are
+   * free of warnings: a transaction that was damaged and resent must not go unseen.
+   */
+  stop(): Promise<void>;
+}
+
+export async function startPair(t: Cleanup, options: PairOptions = {}): Promise<Pair> {
+  const folder = await folderWithCertificates(t);
+  const storePath = options.store ?? join(folder, 'store.img');
+  if (options.store === undefined) makeSparse(storePath, options.sizeBytes ?? 64 * MIB);
+  const args = [`disk=${storePath}`, ...(options.exportArgs ?? [])];
+  const exporting = await startExport(t, folder, args);
+  const address = exporting.addresses[0] ?? '';
+  const socketPath = join(folder, 'bridge.sock');
+  const connecting = connect(t, folder, address, socketPath, options.connectArgs);
+  const uri = await readyUri(connecting);
+  return {
+    folder,
+    storePath,
+    address,
+    exporting,
+    connecting,
+    uri,
+    socketPath,
+    async stop() {
+      for (const running of [connecting, exporting]) {
+        const outcome = await running.stop();
+        assert.equal(outcome.code, 0, outcome.stderr);
+        assert.deepEqual(warnings(outcome), []);
+      }
+    },
+  };
+}
+
+/** Starts the client of an export; `readyUri` tells when it serves. */
+export function connect(
+  t: Cleanup,
+  folder: string,
+  address: string,
+  socketPath: string,
+  args: readonly string[] = [],
+): Running {
+  const words = ['connect', address, '--cert', 'certs/ca.pem', '--socket', socketPath, ...args];
+  return startCommand(t, words, { cwd: folder });
+}
+
+export async function readyUri(connecting: Running): Promise<string> {
+  return (await connecting.line(0)).slice('ready '.length);
+}
+
+/** Starts an export of the pair's store where the pair's was, once that has ended. */
+export async function exportAgain(t: Cleanup, pair: Pair): Promise<Running> {
+  const { host } = new URL(pair.address);
+  const words = ['export', `disk=${pair.storePath}`, '--listen', host];
+  const exporting = startCommand(t, words, { cwd: pair.folder });
+  await exporting.line(0);
+  return exporting;
+}
+
+function warnings({ stderr }: Outcome): string[] {
+  return stderr.split('\n').filter((line) => line !== '' && !line.startsWith('{"level":"info"'));
+}
+
+// ---- Programs that are not ours ------------------------------------------------------
+
+/** Starts a program; it is killed with the test, or past the deadline. */
+export function startTool(t: Cleanup, program: string, args: readonly string[]): Running {
+  const running = startProgram(t, program, args);
+  const deadline = setTimeout(() => running.child.kill('SIGKILL'), TOOL_DEADLINE_MS);
+  running.outcome.finally(() => clearTimeout(deadline));
+  return running;
+}
+
+/** Runs a program to its end, and returns its standard output; fails unless it ends with 0. */
+export async function tool(t: Cleanup, program: string, ...args: string[]): Promise<string> {
+  const { code, signal, stdout, stderr } = await startTool(t, program, args).outcome;
+  const how = `${program} ${args.join(' ')} ended with ${code ?? signal}`;
+  assert.equal(code, 0, `${how}: ${stderr}${stdout}`);
+  return stdout;
+}
+
+/** Runs lines of Python in nbdsh, where `h` is a handle that is connected to `uri`. */
+export function nbdsh(t: Cleanup, uri: string, ...lines: string[]): Promise<string> {
+  const code = [`uri = ${JSON.stringify(uri)}`, 'h.connect_uri(uri)', ...lines].join('\n');
+  return tool(t, 'nbdsh', '-c', code);
+}
+
+// ---- Files and processes -------------------------------------------------------------
+
+export function makeSparse(path: string, sizeBytes: number): void {
+  writeFileSync(path, '');
+  truncateSync(path, sizeBytes);
+}
+
+/** What a file takes on the disk, which is less than its size where it has holes. */
+export function allocatedBytes(path: string): number {
+  const { blocks } = statSync(path);
+  return blocks * 512;
+}
+
+export function openDescriptors({ child }: { child: ChildProcess }): number {
+  return readdirSync(`/proc/${child.pid}/fd`).length;
+}
+
+export function residentBytes({ child }: { child: ChildProcess }): number {
+  return statusBytes(child, 'VmRSS');
+}
+
+/** The most that was ever resident. */
+export function peakResidentBytes({ child }: { child: ChildProcess }): number {
+  return statusBytes(child, 'VmHWM');
+}
+
+function statusBytes(child: ChildProcess, field: string): number {
+  const status = readFileSync(`/proc/${child.pid}/status`, 'utf8');
+  const kibibytes = new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1];
+  assert.ok(kibibytes !== undefined, `${field} of process ${child.pid}`);
+  return Number(kibibytes) * KIB;
+}
