@@ -73,8 +73,5 @@ test('a failure whose words are garbage still fails its command, with its errno'
   };
   const { remote, device } = await newRemote(t, { network: { split } });
   device.failWhen(() => new DstError('DST_E_TEST', words, { errno: 'ENOSPC' }));
-  await assert.rejects(
-    write(remote, 0, Buffer.alloc(512)),
-    failsWith('DST_E_PEER', 'ENOSPC'),
-  );
+  await assert.rejects(write(remote, 0, Buffer.alloc(512)), failsWith('DST_E_PEER', 'ENOSPC'));
 });

@@ -17,7 +17,11 @@ for (const transport of TRANSPORTS) {
     const remote = await cluster.connect();
     const bytes = pattern(32 * MIB, 1);
     // Pieces that lie across the cuts between transactions.
-    const pieces = [bytes.subarray(0, 1), bytes.subarray(1, 5 * MIB + 3), bytes.subarray(5 * MIB + 3)];
+    const pieces = [
+      bytes.subarray(0, 1),
+      bytes.subarray(1, 5 * MIB + 3),
+      bytes.subarray(5 * MIB + 3),
+    ];
     await remote.write(7, payloadOf(pieces), {});
     const writes = device.commands.filter(({ name }) => name === 'write');
     assert.equal(writes.length, (32 * MIB) / TRANSACTION_SPLIT_BYTES);

@@ -34,7 +34,8 @@ export async function newRemote(
 /** Bytes that differ from offset to offset and from seed to seed. */
 export function pattern(lengthBytes: number, seed: number): Buffer {
   const bytes = Buffer.allocUnsafe(lengthBytes);
-  for (let at = 0; at < lengthBytes; at++) bytes[at] = (at * 31 + (at >> 8) * 7 + seed * 101) & 0xff;
+  for (let at = 0; at < lengthBytes; at++)
+    bytes[at] = (at * 31 + (at >> 8) * 7 + seed * 101) & 0xff;
   return bytes;
 }
 

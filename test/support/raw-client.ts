@@ -185,10 +185,6 @@ function requestOf(request: Partial<RequestFrame>): RequestFrame {
 }
 
 /** A WRITE of these bytes, without a checksum. */
-export function writeOf(
-  transaction: number,
-  offset: number,
-  bytes: Buffer,
-): Partial<RequestFrame> {
+export function writeOf(transaction: number, offset: number, bytes: Buffer): Partial<RequestFrame> {
   return { kind: KIND.write, transaction, offset, lengthBytes: bytes.length, payload: [bytes] };
 }

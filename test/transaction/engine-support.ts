@@ -49,9 +49,7 @@ export function transmits(
 }
 
 /** Every command that has ended since the last call. */
-export function completions(
-  engine: TransactionEngine<NamedCommand>,
-): Completion<NamedCommand>[] {
+export function completions(engine: TransactionEngine<NamedCommand>): Completion<NamedCommand>[] {
   const found: Completion<NamedCommand>[] = [];
   for (;;) {
     const next = engine.pollCompletion();

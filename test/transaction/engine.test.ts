@@ -275,7 +275,8 @@ test('a hundred thousand queued commands each go out and end once', () => {
   const seen = new Uint8Array(COUNT);
   while (engine.unfinished > 0) {
     for (const { transaction } of transmits(engine)) engine.handleReply(done(transaction));
-    for (const { command } of completions(engine)) seen[command.name] = 1 + (seen[command.name] ?? 0);
+    for (const { command } of completions(engine))
+      seen[command.name] = 1 + (seen[command.name] ?? 0);
   }
   assert.ok(seen.every((times) => times === 1));
   assert.equal(engine.counters.completed, COUNT);

@@ -1,3 +1,5 @@
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { isIPv6 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { createQuicServer, type QuicServer, type QuicServerSession } from '@currentspace/http3';
@@ -65,6 +67,7 @@ async function listenOn(host: string, port: number, options: QuicListenOptions):
     options.log.warn({ address: host }, `QUIC engine: ${error.message}`),
   );
   try {
+    await checkBindable(host, port);
     const address = await server.listen(port, host);
     return new QuicListener(server, { address: host, port: address.port });
   } catch (cause) {
@@ -94,25 +97,37 @@ class QuicListener implements Listener {
   }
 }
 
-/** The engine tells the errno in its message only. */
+/**
+ * Binds and lets go of the address with a socket of Node's. An engine (0.9.0) that fails to
+ * bind leaves a thread behind which keeps the process alive, and has no way to end it.
+ */
+async function checkBindable(host: string, port: number): Promise<void> {
+  const socket = createSocket({ type: isIPv6(host) ? 'udp6' : 'udp4', ipv6Only: isIPv6(host) });
+  try {
+    socket.bind(port, host);
+    await once(socket, 'listening');
+  } finally {
+    socket.close();
+  }
+}
+
 function listenError(cause: unknown, host: string, port: number): DstError {
-  const message = cause instanceof Error ? cause.message : String(cause);
+  const { code, message } = cause as NodeJS.ErrnoException;
   const where = isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`;
-  const errno = Number(/errno=(\d+)/.exec(message)?.[1] ?? 0);
-  switch (errno) {
-    case 98:
+  switch (code) {
+    case 'EADDRINUSE':
       return new DstError(
         'DST_E_ADDRESS_IN_USE',
         `UDP ${where} is in use by another process: stop it, or choose another port with --listen`,
         { cause },
       );
-    case 99:
+    case 'EADDRNOTAVAIL':
       return new DstError(
         'DST_E_ADDRESS_UNAVAILABLE',
         `${host} is not an address of this machine: see \`ip address\` for those that are`,
         { cause },
       );
-    case 13:
+    case 'EACCES':
       return new DstError(
         'DST_E_PERMISSION',
         `UDP ${where} needs privileges: ports below 1024 are root's`,
