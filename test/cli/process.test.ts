@@ -71,6 +71,10 @@ describe('the log', () => {
 });
 
 describe('the thread pool', () => {
+  function assertAbout(actual: number, expected: number): void {
+    assert.ok(Math.abs(actual - expected) <= 2, `${actual} threads, not about ${expected}`);
+  }
+
   async function threads(poolSize: string | undefined): Promise<number> {
     const env: NodeJS.ProcessEnv = { ...process.env, TMPDIR: folder };
     delete env.UV_THREADPOOL_SIZE;
@@ -86,8 +90,9 @@ describe('the thread pool', () => {
 
   test('has 16 threads, unless the user set another number', async () => {
     const few = await threads('2');
-    assert.equal((await threads(undefined)) - few, 14);
-    assert.equal((await threads('5')) - few, 3);
+    // Within a thread or two: V8 has some of its own, which come and go.
+    assertAbout((await threads(undefined)) - few, 14);
+    assertAbout((await threads('5')) - few, 3);
   });
 });
 
