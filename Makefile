@@ -7,7 +7,7 @@ SHELL := /bin/bash
 NODE ?= node
 JOBS ?=
 
-DST_QUIC := node dist/src/cli/main.cjs
+DST_QUIC := bin/dst-quic
 
 # What "make run-export" offers, where, and under which name.
 FILE ?=

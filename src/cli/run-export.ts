@@ -1,6 +1,6 @@
 import { lookup } from 'node:dns/promises';
 import { existsSync } from 'node:fs';
-import { basename, relative } from 'node:path';
+import { relative } from 'node:path';
 import type { BlockDevice } from '../block/device.js';
 import { openDevice } from '../block/open-device.js';
 import { DEFAULT_PORT, formatAddress, formatHostPort, type HostPort } from '../client/address.js';
@@ -120,8 +120,10 @@ function announce(
 
 /** How this program was called, so that what is printed can be pasted. */
 function ownCommand(): string {
+  // Set by bin/dst-quic; else somebody ran the script with a node of his own.
+  const { DST_QUIC_COMMAND: command } = process.env;
+  if (command !== undefined) return command;
   const script = process.argv[1] ?? '';
-  if (!script.endsWith('.cjs')) return basename(script);
   const fromHere = relative('', script);
   return `node ${fromHere.startsWith('..') ? script : fromHere}`;
 }

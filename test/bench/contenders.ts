@@ -23,7 +23,7 @@ export interface Set {
   stop(): Promise<void>;
 }
 
-const MAIN = join(REPOSITORY_ROOT, 'dist/src/cli/main.cjs');
+const MAIN = join(REPOSITORY_ROOT, 'bin/dst-quic');
 const OUR_PORT = 14_433;
 const PEER_PORT = 14_809;
 
@@ -55,9 +55,8 @@ async function startOurs(
   const socket = join(folder, 'ours.sock');
   const server = await Process.start(
     'dst-quic export',
-    process.execPath,
+    MAIN,
     [
-      MAIN,
       ...['export', join(folder, 'ours.img'), '--name', 'bench', '--size', String(sizeBytes)],
       ...['--listen', `127.0.0.1:${OUR_PORT}`],
       ...['--cert', files.serverCertificate, '--key', files.serverKey],
@@ -66,9 +65,8 @@ async function startOurs(
   );
   const client = await Process.start(
     'dst-quic connect',
-    process.execPath,
+    MAIN,
     [
-      MAIN,
       ...['connect', `quic://127.0.0.1:${OUR_PORT}/bench`],
       ...['--cert', files.caCertificate, '--socket', socket],
       ...(process.env.BENCH_CHECKSUM ? ['--checksum', process.env.BENCH_CHECKSUM] : []),
