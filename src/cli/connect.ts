@@ -28,7 +28,7 @@ export function addConnectCommand(program: Command): void {
         'serve on TCP instead, at a loopback address; port 0 takes a free one',
       ).argParser(parseListen),
     )
-    .addOption(checksumOption('checksums to accept; the export picks one'))
+    .addOption(checksumOption('checksums to accept; the export picks one', 'all but none'))
     .option('--read-only', 'write nothing, even where the export allows it')
     .addHelpText('after', EXAMPLES)
     .action(async (address: string, _options: unknown, command: Command) => {

@@ -37,7 +37,7 @@ export function addExportCommand(program: Command): void {
       sizeOption('--size <size>', 'create the file with this size, as in 64M or 10G, or grow it'),
     )
     .addOption(new Option('--read-only', 'refuse writes'))
-    .addOption(checksumOption('checksums that clients may use, best first'))
+    .addOption(checksumOption('checksums that clients may use, best first', 'all'))
     .addHelpText('after', EXAMPLES)
     .action(async (stores: string[], _options: unknown, command: Command) => {
       const { runExport } = await import('./run-export.js');

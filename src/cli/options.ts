@@ -75,21 +75,26 @@ export function parseListen(text: string): HostPort {
 }
 
 /** Names as `--checksum` takes them; `parseChecksums` reads the value. */
-export function checksumOption(description: string): Option {
+export function checksumOption(description: string, fallback: string): Option {
   return new Option(
     '--checksum <names>',
-    `${description}: of blake3, xxh128, crc32c, sha256, none (default: all but none)`,
+    `${description}: of blake3, xxh128, crc32c, sha256, none (default: ${fallback})`,
   );
 }
 
 /**
- * The checksums that `--checksum A,B` lists. Without it all but `none`: leaving data
- * unchecked must be asked for.
+ * The checksums that `--checksum A,B` lists. Without it an export allows all, and a client
+ * accepts all but `none`: leaving data unchecked must be asked for, by the one whose data it is.
  */
-export async function parseChecksums(text: string | undefined): Promise<ChecksumName[]> {
+export async function parseChecksums(
+  text: string | undefined,
+  side: 'export' | 'client',
+): Promise<ChecksumName[]> {
   // Loaded here: it compiles WebAssembly, which --help has no need of.
   const { CHECKSUM_NAMES, isChecksumName } = await import('../../wasm/checksums.js');
-  if (text === undefined) return CHECKSUM_NAMES.filter((name) => name !== 'none');
+  if (text === undefined) {
+    return CHECKSUM_NAMES.filter((name) => side === 'export' || name !== 'none');
+  }
   const names = new Set<ChecksumName>();
   for (const name of text.split(',')) {
     if (!isChecksumName(name)) {

@@ -16,7 +16,7 @@ import { stopRequested, within } from './shutdown.js';
 /** Serves a remote store until a signal comes; resolves when what was written is flushed. */
 export async function runConnect(address: string, options: ConnectOptions): Promise<void> {
   const { exportName, ...where } = parseStore(address);
-  const checksums = await parseChecksums(options.checksum);
+  const checksums = await parseChecksums(options.checksum, 'client');
   const dial = dialer(where, options.cert);
   const log = await createLogger({ level: options.logLevel, format: options.logFormat });
   const readOnly = options.readOnly ?? false;

@@ -32,7 +32,7 @@ const IDENTITY_DEFAULT: IdentityPaths = {
 /** Offers the stores until a signal comes; resolves when everything is flushed and closed. */
 export async function runExport(texts: readonly string[], options: ExportOptions): Promise<void> {
   const specs = parseStores(texts, { name: options.name, sizeBytes: options.size });
-  const checksums = await parseChecksums(options.checksum);
+  const checksums = await parseChecksums(options.checksum, 'export');
   const paths = identityPaths(options);
   const log = await createLogger({ level: options.logLevel, format: options.logFormat });
   const identity = loadServerIdentity(paths);

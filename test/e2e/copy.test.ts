@@ -67,9 +67,9 @@ describe('an ext4 image of node_modules', {
 test('many commands of many connections of several clients at once', {
   skip: skipWithout('nbdcopy', 'cmp'),
 }, async (t) => {
-  const pair = await startPair(t, { sizeBytes: 64 * MIB });
+  const pair = await startPair(t, { sizeBytes: 32 * MIB });
   const source = join(pair.folder, 'source.img');
-  writeFileSync(source, randomFillSync(Buffer.alloc(64 * MIB)));
+  writeFileSync(source, randomFillSync(Buffer.alloc(32 * MIB)));
   const wide = ['--connections=4', '--requests=64'];
   await tool(t, 'nbdcopy', '--flush', ...wide, source, pair.uri);
   const copies = ['a.img', 'b.img', 'c.img'].map((name) => join(pair.folder, name));

@@ -11,19 +11,16 @@ const COPIED_BYTES = 512 * MIB;
 const RESIDENT_BYTES_MAX = 300 * 1e6;
 
 test('512 MiB in and out keep each process under 300 MB resident', {
-  skip: skipWithout('nbdcopy', 'cmp'),
+  skip: skipWithout('nbdcopy'),
 }, async (t) => {
   const pair = await startPair(t, { sizeBytes: COPIED_BYTES });
   const source = join(pair.folder, 'source.img');
-  const chunk = Buffer.alloc(32 * MIB);
-  for (let i = 0; i < COPIED_BYTES / chunk.length; i++) {
-    appendFileSync(source, randomFillSync(chunk));
-  }
+  const chunk = randomFillSync(Buffer.alloc(32 * MIB));
+  for (let i = 0; i < COPIED_BYTES / chunk.length; i++) appendFileSync(source, chunk);
   await tool(t, 'nbdcopy', '--flush', source, pair.uri);
   await tool(t, 'nbdcopy', pair.uri, 'null:');
   const peaksBytes = [pair.exporting, pair.connecting].map(peakResidentBytes);
   t.diagnostic(`peaks of export and connect: ${peaksBytes.join(', ')} bytes`);
   await pair.stop();
-  await tool(t, 'cmp', source, pair.storePath);
   for (const peakBytes of peaksBytes) assert.ok(peakBytes < RESIDENT_BYTES_MAX, `${peaksBytes}`);
 });

@@ -95,7 +95,7 @@ test('what was written is flushed when the client ends, and when the export ends
     '--key',
     join(folder, 'certs/server-key.pem'),
   ]);
-  const address = (await exporting.line(0)).slice('ready '.length);
+  const address = await readyUri(exporting);
   for (const [signal, flushed] of [
     ['SIGTERM', 1],
     ['SIGKILL', 0],

@@ -9,7 +9,6 @@ import {
   type Outcome,
   type Running,
   startCommand,
-  startExport,
   startProgram,
 } from '../cli/command.js';
 
@@ -57,9 +56,8 @@ export async function startPair(t: Cleanup, options: PairOptions = {}): Promise<
   const folder = await folderWithCertificates(t);
   const storePath = options.store ?? join(folder, 'store.img');
   if (options.store === undefined) makeSparse(storePath, options.sizeBytes ?? 64 * MIB);
-  const args = [`disk=${storePath}`, ...(options.exportArgs ?? [])];
-  const exporting = await startExport(t, folder, args);
-  const address = exporting.addresses[0] ?? '';
+  const exporting = startExport(t, folder, storePath, '127.0.0.1:0', options.exportArgs);
+  const address = await readyUri(exporting);
   const socketPath = join(folder, 'bridge.sock');
   const connecting = connect(t, folder, address, socketPath, options.connectArgs);
   const uri = await readyUri(connecting);
@@ -91,20 +89,35 @@ export function connect(
   args: readonly string[] = [],
 ): Running {
   const words = ['connect', address, '--cert', 'certs/ca.pem', '--socket', socketPath, ...args];
-  return startCommand(t, words, { cwd: folder });
+  return startIn(t, folder, words);
 }
 
-export async function readyUri(connecting: Running): Promise<string> {
-  return (await connecting.line(0)).slice('ready '.length);
+/** Where either end serves, once it does. */
+export async function readyUri(running: Running): Promise<string> {
+  return (await running.line(0)).slice('ready '.length);
 }
 
 /** Starts an export of the pair's store where the pair's was, once that has ended. */
 export async function exportAgain(t: Cleanup, pair: Pair): Promise<Running> {
   const { host } = new URL(pair.address);
-  const words = ['export', `disk=${pair.storePath}`, '--listen', host];
-  const exporting = startCommand(t, words, { cwd: pair.folder });
-  await exporting.line(0);
+  const exporting = startExport(t, pair.folder, pair.storePath, host);
+  await readyUri(exporting);
   return exporting;
+}
+
+function startExport(
+  t: Cleanup,
+  folder: string,
+  storePath: string,
+  listen: string,
+  args: readonly string[] = [],
+): Running {
+  return startIn(t, folder, ['export', `disk=${storePath}`, '--listen', listen, ...args]);
+}
+
+/** A process that is killed leaves its temporary files, so those are the folder's too. */
+function startIn(t: Cleanup, folder: string, words: readonly string[]): Running {
+  return startCommand(t, words, { cwd: folder, env: { ...process.env, TMPDIR: folder } });
 }
 
 function warnings({ stderr }: Outcome): string[] {
