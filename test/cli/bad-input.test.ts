@@ -81,7 +81,7 @@ before(async () => {
     days: 1,
     now: new Date(Date.now() - 3 * DAY_MS),
   });
-  world.export = await exportOf('demo=disk.img', 'other=memory:1M');
+  world.export = await exportOf('demo=disk.img', 'other=memory:1M', '--checksum', 'blake3,sha256');
   world.misnamed = await exportOf(
     ...['demo=memory:1M', '--cert', 'misnamed/server.pem', '--key', 'misnamed/server-key.pem'],
   );
