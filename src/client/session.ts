@@ -178,7 +178,6 @@ export class RemoteSession {
     this.#link = link;
     this.#checksum = checksum;
     this.#linkUp = true;
-    this.#redialDelayMs = REDIAL_DELAY_MIN_MS;
     this.#engine.handleConnected(link.welcome.credit, performance.now());
     link.start({
       onReply: (reply) => this.#onReply(reply),
@@ -273,6 +272,9 @@ export class RemoteSession {
   }
 
   #onReply(reply: ReplyFrame): void {
+    // Not at WELCOME: a link that dies right after it, again and again, would be redialled at
+    // full speed, and use up every resend in seconds.
+    this.#redialDelayMs = REDIAL_DELAY_MIN_MS;
     const intact = reply.payloadBytes === 0 || reply.kind === KIND.failed;
     if (!intact && !this.#checksum.matches(reply.payload, reply.checksum)) {
       this.#options.log.warn({ transaction: reply.transaction }, 'a reply failed its checksum');

@@ -15,6 +15,7 @@ qemu-img qemu-utils
 fio fio
 mke2fs e2fsprogs
 socat socat
+strace strace
 openssl openssl
 flock util-linux
 python3 python3
