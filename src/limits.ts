@@ -88,12 +88,14 @@ export const NBD_PAYLOAD_PIECES_MAX = 1024;
 /** Commands in flight of one client: several times any known queue depth. */
 export const NBD_CLIENT_COMMANDS_IN_FLIGHT_MAX = 1024;
 
-/** Write and read payload in flight of one client: two of the largest commands. */
-export const NBD_CLIENT_BYTES_IN_FLIGHT_MAX = 2 * NBD_PAYLOAD_BYTES_MAX;
+/** Write and read payload in flight of one client: the largest command. */
+export const NBD_CLIENT_BYTES_IN_FLIGHT_MAX = NBD_PAYLOAD_BYTES_MAX;
 
-/** The same for all clients of a bridge, so that many clients cannot exhaust memory. */
+/** The same for all clients of a bridge, so that many clients cannot exhaust memory. One of
+ * the largest commands and a little beside it: what is held here is held once more by the
+ * transport, and both together stay well under 300 MB. */
 export const NBD_BRIDGE_COMMANDS_IN_FLIGHT_MAX = 4 * NBD_CLIENT_COMMANDS_IN_FLIGHT_MAX;
-export const NBD_BRIDGE_BYTES_IN_FLIGHT_MAX = 4 * NBD_CLIENT_BYTES_IN_FLIGHT_MAX;
+export const NBD_BRIDGE_BYTES_IN_FLIGHT_MAX = 1.25 * NBD_CLIENT_BYTES_IN_FLIGHT_MAX;
 
 /** Replies that a client has not read, past which its requests are not read either. */
 export const NBD_REPLY_QUEUE_BYTES_MAX = 4 * MIB;
@@ -176,9 +178,10 @@ export const EXTENTS_PER_REPLY_MAX = 4096;
 export const CREDIT_TRANSACTIONS = 512;
 
 /** Payload bytes that an export lets one connection have in flight. The engines buffer
- * without bound (they have no receive backpressure), so this is what bounds memory; it
- * covers 2.5 Gbit/s at a round trip of 100 ms. */
-export const CREDIT_BYTES = 32 * MIB;
+ * without bound (they have no receive backpressure), so this is what bounds memory: both
+ * ends hold so much, and their engines a copy of it. It covers 1.3 Gbit/s at a round trip of
+ * 100 ms. */
+export const CREDIT_BYTES = 16 * MIB;
 
 /** How far a transaction's id may be above the retired mark: what bounds an export's table
  * of answered transactions when one old transaction is slow to end. */

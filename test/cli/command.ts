@@ -1,15 +1,22 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { generateCertificates } from '../../src/trust/generate.js';
+import { REPOSITORY_ROOT } from '../support/paths.js';
 
 /** The command as it was built beside these tests. */
 export const MAIN = fileURLToPath(new URL('../../src/cli/main.cjs', import.meta.url));
+
+/** What bin/dst-quic tells Node: the tests run it as users do, on a Node of their choice. */
+const NODE_FLAGS: readonly string[] =
+  readFileSync(join(REPOSITORY_ROOT, 'bin/dst-quic'), 'utf8')
+    .split('exec node')[1]
+    ?.match(/--[a-z-]+(=\w+)?/g) ?? [];
 
 /** Taken at once: the QUIC engine's wrapper gives its process another one, for itself. */
 const TEMPORARY = tmpdir();
@@ -68,7 +75,7 @@ export function startCommand(
   args: readonly string[],
   options: SpawnOptions = {},
 ): Running {
-  return startProgram(t, process.execPath, [MAIN, ...args], options);
+  return startProgram(t, process.execPath, [...NODE_FLAGS, MAIN, ...args], options);
 }
 
 export function startProgram(
