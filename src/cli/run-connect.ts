@@ -6,12 +6,13 @@ import { SHUTDOWN_GRACE_MS } from '../limits.js';
 import { Bridge } from '../nbd/bridge.js';
 import { bridgeSocketPath } from '../nbd/unix-socket.js';
 import { createLogger } from '../ops/logger.js';
+import { resolvesWithin } from '../within.js';
 import type { ConnectOptions } from './connect.js';
 import { dialer } from './dialer.js';
 import { parseChecksums, parseStore } from './options.js';
 import { printLine } from './output.js';
 import { tellService } from './service.js';
-import { stopRequested, within } from './shutdown.js';
+import { stopRequested } from './shutdown.js';
 
 /** Serves a remote store until a signal comes; resolves when what was written is flushed. */
 export async function runConnect(address: string, options: ConnectOptions): Promise<void> {
@@ -48,10 +49,8 @@ async function end(bridge: Bridge, device: BlockDevice, graceMs: number): Promis
   await bridge.close(graceMs);
   try {
     if (device.capabilities.readOnly) return;
-    const flush = device.flush();
-    // It may end after we gave it up.
-    flush.catch(() => {});
-    await within(flush, deadlineMs - performance.now(), unflushed(graceMs));
+    const flushed = await resolvesWithin(device.flush(), deadlineMs - performance.now());
+    if (!flushed) throw unflushed(graceMs);
   } finally {
     await device.close();
   }

@@ -1,4 +1,3 @@
-import type { DstError } from '../errors.js';
 import { EXIT } from './exit.js';
 
 let onStop: ((signal: NodeJS.Signals) => void) | undefined;
@@ -23,21 +22,4 @@ export function stopRequested(): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
     onStop = resolve;
   });
-}
-
-/** The promise's own outcome if it comes within `timeoutMs`, else a rejection with `late`. */
-export async function within<T>(
-  promise: Promise<T>,
-  timeoutMs: number,
-  late: DstError,
-): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(late), Math.max(0, timeoutMs));
-  });
-  try {
-    return await Promise.race([promise, timeout]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

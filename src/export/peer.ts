@@ -68,17 +68,13 @@ export class Peer implements RequestHost {
   constructor(connection: Connection, host: PeerHost) {
     this.connection = connection;
     this.#host = host;
-    this.#timer = setTimeout(() => this.#end('no HELLO came'), HELLO_TIMEOUT_MS);
+    this.#timer = setTimeout(() => connection.close('no HELLO came'), HELLO_TIMEOUT_MS);
     connection.onClose(() => this.#onClose());
     connection.onStream((stream) => this.#onStream(stream));
   }
 
   get session(): ExportSession | undefined {
     return this.#admission?.session;
-  }
-
-  get inFlight(): number {
-    return this.#inFlight;
   }
 
   get checksum(): Checksum {
@@ -197,10 +193,6 @@ export class Peer implements RequestHost {
 
   #send(kind: ControlFrame['kind'], sequence: number, body?: Record<string, unknown>): void {
     this.#control?.write([encodeControl(kind, sequence, body)]);
-  }
-
-  #end(reason: string): void {
-    this.connection.close(reason);
   }
 
   #onClose(): void {

@@ -14,6 +14,7 @@ import { PROTOCOL_VERSION } from '../protocol/kinds.js';
 import { type Hello, NONCE_BYTES, VERIFIER_BYTES, type Welcome } from '../protocol/messages.js';
 import type { Connection, Listener } from '../transport/transport.js';
 import { AGENT } from '../version.js';
+import { resolvesWithin } from '../within.js';
 import { type Admission, Peer, type PeerHost } from './peer.js';
 import { ExportSession } from './session.js';
 import { describeStore, type Store } from './store.js';
@@ -77,7 +78,7 @@ export class ExportServer implements PeerHost {
     this.#draining = true;
     for (const peer of this.#peers.keys()) peer.notify({ event: 'going away' });
     const settled = Promise.all([...this.#sessions.values()].map((held) => held.session.settled()));
-    if (!(await within(settled, graceMs))) {
+    if (!(await resolvesWithin(settled, graceMs))) {
       this.log.warn(
         { graceMs },
         'commands in flight did not end in time; clients will resend them',
@@ -254,16 +255,4 @@ export class ExportServer implements PeerHost {
       agent: AGENT,
     };
   }
-}
-
-/** Whether a promise settles within a time. */
-async function within(promise: Promise<unknown>, timeoutMs: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<false>((resolve) => {
-    timer = setTimeout(resolve, timeoutMs, false);
-  });
-  const settled = promise.then(() => true as const);
-  const result = await Promise.race([settled, timeout]);
-  clearTimeout(timer);
-  return result;
 }
