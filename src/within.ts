@@ -1,3 +1,5 @@
+import { type Clock, systemClock, type Timer } from './clock.js';
+
 /**
  * Whether a promise resolves within `timeoutMs`; a negative time is none. Rejects as the
  * promise does, if that comes first; a rejection after the time is nobody's.
@@ -5,14 +7,15 @@
 export async function resolvesWithin(
   promise: Promise<unknown>,
   timeoutMs: number,
+  clock: Clock = systemClock,
 ): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
+  let timer: Timer | undefined;
   const timeout = new Promise<false>((resolve) => {
-    timer = setTimeout(resolve, Math.max(0, timeoutMs), false);
+    timer = clock.after(Math.max(0, timeoutMs), () => resolve(false));
   });
   try {
     return await Promise.race([promise.then(() => true), timeout]);
   } finally {
-    clearTimeout(timer);
+    timer?.cancel();
   }
 }

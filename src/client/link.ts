@@ -30,8 +30,17 @@ import {
 import type { CloseReason, Connection, Stream } from '../transport/transport.js';
 import { AGENT } from '../version.js';
 
+export interface DialRequest {
+  /** For the attempt as a whole, ms. */
+  readonly timeoutMs: number;
+  /** Aborted when the connection is not wanted any more: reject soon, and leave nothing open. */
+  readonly signal: AbortSignal;
+  /** Counts up from 0: an export with several addresses is tried at another one each time. */
+  readonly attempt: number;
+}
+
 /** Makes one transport connection to the export; rejects with a `DstError`. */
-export type Dial = () => Promise<Connection>;
+export type Dial = (request: DialRequest) => Promise<Connection>;
 
 export interface LinkRequest {
   readonly intent: Intent;
@@ -81,7 +90,11 @@ export class Link {
    * DST_E_TIMEOUT past CONNECT_TIMEOUT_MS, or with what the dial rejected with.
    */
   static async open(dial: Dial, request: LinkRequest): Promise<Link> {
-    const connection = await dial();
+    const connection = await dial({
+      timeoutMs: CONNECT_TIMEOUT_MS,
+      signal: new AbortController().signal,
+      attempt: 0,
+    });
     try {
       return await Link.#greet(connection, request);
     } catch (error) {

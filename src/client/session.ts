@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { type Checksum, type ChecksumName, loadChecksum } from '../../wasm/checksums.js';
 import type { Payload } from '../block/payload.js';
+import type { Clock } from '../clock.js';
 import { DstError, invariant } from '../errors.js';
 import {
   REDIAL_DELAY_MAX_MS,
@@ -39,6 +40,18 @@ export interface SessionOptions {
   readonly resendTimeoutMs?: number;
   /** Infinity to never give a command up. */
   readonly maxResends?: number;
+  readonly pingIntervalMs?: number;
+  /** Bytes of acked writes that are kept until a flush covers them; 0 keeps none. */
+  readonly replayBufferBytes?: number;
+  /** An outage that lasts longer ends the session; Infinity unless given. */
+  readonly maxOutageMs?: number;
+  /** Fences whoever writes to the export now, and writes in his place. */
+  readonly takeover?: boolean;
+  /** Calls back whenever the way to the export may be another one; returns how to stop. */
+  readonly watchPath?: (changed: () => void) => () => void;
+  readonly clock?: Clock;
+  /** From 0 to below 1. */
+  readonly random?: () => number;
 }
 
 /** A command of ours, with whoever waits for it. */

@@ -4,6 +4,7 @@
  * WELCOME is one control frame of bounded size, for a bounded time.
  */
 import type { Checksum } from '../../wasm/checksums.js';
+import type { Clock, Timer } from '../clock.js';
 import { DstError } from '../errors.js';
 import {
   CONTROL_BODY_BYTES_MAX,
@@ -45,6 +46,7 @@ export interface Admission {
 /** The server's side of the handshake. */
 export interface PeerHost {
   readonly log: Log;
+  readonly clock: Clock;
   readonly draining: boolean;
   /** Decides on a HELLO; rejects with the `DstError` to refuse it with. */
   admit(peer: Peer, hello: Hello): Promise<Admission>;
@@ -62,13 +64,13 @@ export class Peer implements RequestHost {
   #epoch = 0;
   #inFlight = 0;
   #inFlightBytes = 0;
-  #timer: NodeJS.Timeout | undefined;
+  #timer: Timer | undefined;
   readonly payloadBytesMax = FRAME_PAYLOAD_BYTES_MAX;
 
   constructor(connection: Connection, host: PeerHost) {
     this.connection = connection;
     this.#host = host;
-    this.#timer = setTimeout(() => connection.close('no HELLO came'), HELLO_TIMEOUT_MS);
+    this.#timer = host.clock.after(HELLO_TIMEOUT_MS, () => connection.close('no HELLO came'));
     connection.onClose(() => this.#onClose());
     connection.onStream((stream) => this.#onStream(stream));
   }
@@ -93,8 +95,10 @@ export class Peer implements RequestHost {
     else this.#send(KIND.refused, 0, failureBody(failure));
     this.#state = 'ended';
     // Closing at once could overtake the frame that says why.
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.connection.close(failure.message), REFUSAL_LINGER_MS);
+    this.#timer?.cancel();
+    this.#timer = this.#host.clock.after(REFUSAL_LINGER_MS, () =>
+      this.connection.close(failure.message),
+    );
   }
 
   // ---- RequestHost ---------------------------------------------------------------------
@@ -177,7 +181,7 @@ export class Peer implements RequestHost {
 
   async #decide(hello: Hello): Promise<void> {
     this.#state = 'deciding';
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
     try {
       const admission = await this.#host.admit(this, hello);
       if (this.#state !== 'deciding') return;
@@ -196,7 +200,7 @@ export class Peer implements RequestHost {
   }
 
   #onClose(): void {
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
     this.#state = 'ended';
     this.#host.gone(this);
   }

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { type ChecksumName, chooseChecksum, loadChecksum } from '../../wasm/checksums.js';
+import { type Clock, systemClock, type Timer } from '../clock.js';
 import { DstError } from '../errors.js';
 import {
   CONNECTIONS_MAX,
@@ -16,7 +17,7 @@ import type { Connection, Listener } from '../transport/transport.js';
 import { AGENT } from '../version.js';
 import { resolvesWithin } from '../within.js';
 import { type Admission, Peer, type PeerHost } from './peer.js';
-import { ExportSession } from './session.js';
+import { ExportSession, type SessionRules } from './session.js';
 import { describeStore, type Store } from './store.js';
 
 export interface ExportServerOptions {
@@ -24,6 +25,12 @@ export interface ExportServerOptions {
   /** Checksums that clients may choose, best first. */
   readonly checksums: readonly ChecksumName[];
   readonly log: Log;
+  readonly clock?: Clock;
+  /** How long a session, and its claim to write, outlive its last connection, ms. */
+  readonly leaseMs?: number;
+  /** Any number of clients may write to a store at once. */
+  readonly shared?: boolean;
+  readonly rules?: SessionRules;
 }
 
 /** A session, and the connection that it has now; with none it waits for its lease to end. */
@@ -31,7 +38,7 @@ interface Held {
   readonly key: string;
   readonly session: ExportSession;
   peer: Peer | undefined;
-  lease: NodeJS.Timeout | undefined;
+  lease: Timer | undefined;
 }
 
 /**
@@ -40,6 +47,7 @@ interface Held {
  */
 export class ExportServer implements PeerHost {
   readonly log: Log;
+  readonly clock: Clock;
   readonly #options: ExportServerOptions;
   readonly #listeners: Listener[] = [];
   /** Every connection, with the session that it last joined. */
@@ -50,6 +58,7 @@ export class ExportServer implements PeerHost {
   constructor(options: ExportServerOptions) {
     this.#options = options;
     this.log = options.log;
+    this.clock = options.clock ?? systemClock;
   }
 
   get draining(): boolean {
@@ -78,13 +87,13 @@ export class ExportServer implements PeerHost {
     this.#draining = true;
     for (const peer of this.#peers.keys()) peer.notify({ event: 'going away' });
     const settled = Promise.all([...this.#sessions.values()].map((held) => held.session.settled()));
-    if (!(await resolvesWithin(settled, graceMs))) {
+    if (!(await resolvesWithin(settled, graceMs, this.clock))) {
       this.log.warn(
         { graceMs },
         'commands in flight did not end in time; clients will resend them',
       );
     }
-    for (const held of this.#sessions.values()) clearTimeout(held.lease);
+    for (const held of this.#sessions.values()) held.lease?.cancel();
     this.#sessions.clear();
     await this.#dismissAll();
     await Promise.all(this.#listeners.map((listener) => listener.close()));
@@ -137,12 +146,11 @@ export class ExportServer implements PeerHost {
   }
 
   #startLease(held: Held): void {
-    const lease = setTimeout(async () => {
+    const lease = this.clock.after(SESSION_LEASE_MS, async () => {
       // Its client may yet come back, and must then be fenced from what is in progress.
       await held.session.settled();
       if (held.lease === lease) this.#sessions.delete(held.key);
-    }, SESSION_LEASE_MS);
-    lease.unref();
+    });
     held.lease = lease;
   }
 
@@ -209,7 +217,7 @@ export class ExportServer implements PeerHost {
       this.#sessions.set(key, held);
     }
     const fenced = held.session.advance(hello.epoch);
-    clearTimeout(held.lease);
+    held.lease?.cancel();
     held.lease = undefined;
     const older = held.peer;
     held.peer = peer;

@@ -8,6 +8,17 @@ import type { Store } from './store.js';
 import { TransactionTable } from './transaction-table.js';
 
 /**
+ * What keeps stale writes away. All of it always holds; the simulation turns one off to see
+ * that it finds what then goes wrong.
+ */
+export interface SessionRules {
+  /** A new epoch waits for the commands of the old, and refuses later ones. */
+  readonly fence: boolean;
+  /** A transaction that changes the device is carried out once. */
+  readonly table: boolean;
+}
+
+/**
  * What a client holds with one store, across its connections. Only the connection of the
  * highest epoch may carry out commands: `advance` fences every older one.
  */

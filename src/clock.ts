@@ -1,0 +1,23 @@
+/** Something that will happen; `cancel` may be called at any time, also after it has. */
+export interface Timer {
+  cancel(): void;
+}
+
+/**
+ * Where time comes from, for everything that waits for a peer: tests and the simulation put
+ * a clock of their own here.
+ */
+export interface Clock {
+  /** Milliseconds since some moment; never goes back. */
+  nowMs(): number;
+  /** Runs a task once, `delayMs` from now or a little later. */
+  after(delayMs: number, task: () => void): Timer;
+}
+
+export const systemClock: Clock = {
+  nowMs: () => performance.now(),
+  after(delayMs, task) {
+    const timer = setTimeout(task, Math.max(0, delayMs));
+    return { cancel: () => clearTimeout(timer) };
+  },
+};
