@@ -56,6 +56,7 @@ export interface Extent {
 export interface BlockDevice {
   /** For logs and messages: "file /srv/disk.img". */
   readonly description: string;
+  /** As it is now: `reread` may change the size. */
   readonly geometry: Geometry;
   readonly capabilities: Capabilities;
   /**
@@ -75,6 +76,11 @@ export interface BlockDevice {
   blockStatus(offset: number, lengthBytes: number): Promise<readonly Extent[]>;
   /** Asks for the range to be read ahead. */
   cache(offset: number, lengthBytes: number): Promise<void>;
+  /**
+   * Takes over the size of what has grown or shrunk underneath. Rejects, with the size as it
+   * was, where it cannot be told or is none that a device can have (DST_E_SIZE).
+   */
+  reread(): Promise<void>;
   /** Ends the device without a flush; commands in flight end first. */
   close(): Promise<void>;
 }

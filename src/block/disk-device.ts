@@ -1,6 +1,7 @@
 import { constants, fstat } from 'node:fs';
 import { promisify } from 'node:util';
 import { DstError } from '../errors.js';
+import { silentLog } from '../log.js';
 import { BufferPool } from './buffer-pool.js';
 import { checkSize } from './check-size.js';
 import { DescriptorIo } from './descriptor-io.js';
@@ -72,6 +73,7 @@ async function buildDevice(
     io,
     space: new DiskSpace(io),
     geometry,
+    measure: async () => (await readGeometry(path, fd, readOnly, calls)).sizeBytes,
     capabilities: {
       readOnly,
       flush: true,
@@ -85,6 +87,7 @@ async function buildDevice(
     },
     verifier,
     bufferPool: options.bufferPool ?? new BufferPool(),
+    log: options.log ?? silentLog,
   });
 }
 

@@ -104,6 +104,7 @@ async function buildDevice(
     io,
     space,
     geometry: { sizeBytes, minimumBlockBytes: 1, preferredBlockBytes: PREFERRED_BLOCK_BYTES },
+    measure: async () => (await statDescriptor(fd)).size,
     capabilities: {
       readOnly,
       flush: true,
@@ -117,6 +118,7 @@ async function buildDevice(
     },
     verifier,
     bufferPool: options.bufferPool ?? new BufferPool(),
+    log: options.log ?? silentLog,
   });
 }
 

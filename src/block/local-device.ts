@@ -1,7 +1,9 @@
 import { DstError } from '../errors.js';
+import { SECTOR_BYTES } from '../limits.js';
 import type { Log } from '../log.js';
 import type { BufferPool } from './buffer-pool.js';
 import { type CommandName, checkRange } from './check-range.js';
+import { checkSize } from './check-size.js';
 import type { DescriptorIo } from './descriptor-io.js';
 import type {
   BlockDevice,
@@ -26,7 +28,7 @@ export interface LocalDeviceOptions {
   readonly readOnly?: boolean;
   /** Where the buffers of reads come from; one of its own by default. */
   readonly bufferPool?: BufferPool;
-  /** Told when a file is created or grown. */
+  /** Told when a file is created or grown, or has got an odd size. */
   readonly log?: Log;
   /** The operating system, unless a test stands in for it. */
   readonly calls?: SystemCalls;
@@ -36,17 +38,22 @@ export interface LocalDeviceParts {
   readonly io: DescriptorIo;
   readonly space: Space;
   readonly geometry: Geometry;
+  /** The size that the file or disk has now, bytes. */
+  readonly measure: () => Promise<number>;
   readonly capabilities: Capabilities;
   readonly verifier: Buffer;
   readonly bufferPool: BufferPool;
+  readonly log: Log;
 }
 
 /** A file or disk of this machine: what both have in common. It owns its descriptors. */
 export class LocalDevice implements BlockDevice {
   readonly description: string;
-  readonly geometry: Geometry;
   readonly capabilities: Capabilities;
   readonly verifier: Buffer;
+  #geometry: Geometry;
+  readonly #measure: () => Promise<number>;
+  readonly #log: Log;
   readonly #io: DescriptorIo;
   readonly #space: Space;
   readonly #bufferPool: BufferPool;
@@ -55,13 +62,19 @@ export class LocalDevice implements BlockDevice {
 
   constructor(parts: LocalDeviceParts) {
     this.description = parts.io.description;
-    this.geometry = parts.geometry;
+    this.#geometry = parts.geometry;
+    this.#measure = parts.measure;
+    this.#log = parts.log;
     this.capabilities = parts.capabilities;
     this.verifier = parts.verifier;
     this.#io = parts.io;
     this.#space = parts.space;
     this.#bufferPool = parts.bufferPool;
     this.#inFlight = new InFlight(this.description);
+  }
+
+  get geometry(): Geometry {
+    return this.#geometry;
   }
 
   async read(offset: number, lengthBytes: number): Promise<Payload> {
@@ -139,6 +152,24 @@ export class LocalDevice implements BlockDevice {
     } catch (error) {
       const action = `cache of ${lengthBytes} bytes at ${offset}`;
       throw commandError(this.description, action, error as NodeJS.ErrnoException);
+    } finally {
+      this.#inFlight.end();
+    }
+  }
+
+  async reread(): Promise<void> {
+    this.#inFlight.begin();
+    try {
+      const actualBytes = await this.#measure();
+      const sizeBytes = actualBytes - (actualBytes % SECTOR_BYTES);
+      checkSize(this.description, sizeBytes);
+      if (sizeBytes !== actualBytes) {
+        this.#log.warn(
+          { actualBytes, sizeBytes },
+          `${this.description} is not a multiple of ${SECTOR_BYTES} bytes now: the rest is left out`,
+        );
+      }
+      this.#geometry = { ...this.#geometry, sizeBytes };
     } finally {
       this.#inFlight.end();
     }

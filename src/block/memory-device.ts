@@ -85,6 +85,9 @@ export class MemoryDevice implements BlockDevice {
     checkRange(this, 'cache', offset, lengthBytes);
   }
 
+  /** Nobody else can have changed it. */
+  async reread(): Promise<void> {}
+
   async close(): Promise<void> {
     this.#chunks.clear();
   }

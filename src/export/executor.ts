@@ -28,8 +28,13 @@ export function changes(request: RequestFrame): boolean {
   );
 }
 
+/** Whether the payload of a request came as it was sent; true of those that have none. */
+export function isIntact(request: RequestFrame, checksum: Checksum): boolean {
+  return request.kind !== KIND.write || checksum.matches(request.payload, request.checksum);
+}
+
 /**
- * Carries a request out on a device. Never rejects: what the device refuses is an answer of
+ * Carries a request, whose payload is intact, out on a device. Never rejects: what the device refuses is an answer of
  * kind "failed" with its errno.
  */
 export async function execute(
@@ -68,7 +73,6 @@ async function dispatch(
     case KIND.read:
       return withData(KIND.data, await device.read(offset, lengthBytes), checksum);
     case KIND.write:
-      if (!checksum.matches(request.payload, request.checksum)) return damaged(request);
       await device.write(offset, payloadOf(request.payload), { fua });
       return DONE;
     case KIND.flush:
@@ -108,7 +112,8 @@ function withData(
   return { kind, errno: 0, checksum: checksum.digest(payload.pieces), payload };
 }
 
-function damaged(request: RequestFrame): Answer {
+/** The answer to a request whose payload is not intact. */
+export function damaged(request: RequestFrame): Answer {
   return failed(
     new DstError(
       'DST_E_DAMAGED',

@@ -13,6 +13,8 @@ import {
   FRAME_PAYLOAD_BYTES_MAX,
   HELLO_BODY_BYTES_MAX,
   HELLO_TIMEOUT_MS,
+  PEER_IDLE_TIMEOUT_MS,
+  PINGS_UNANSWERED_MAX,
   REFUSAL_LINGER_MS,
 } from '../limits.js';
 import type { Log } from '../log.js';
@@ -35,10 +37,12 @@ import type { Connection, Stream } from '../transport/transport.js';
 import type { Answer } from './executor.js';
 import { type RequestHost, RequestStream } from './request-stream.js';
 import type { ExportSession } from './session.js';
+import { WorkingNotices } from './working-notices.js';
 
 /** What a peer was admitted to; `session` is absent where it only asked. */
 export interface Admission {
-  readonly welcome: Welcome;
+  /** What to tell it, as things are when it is called. */
+  welcome(): Welcome;
   readonly checksum: Checksum;
   readonly session: ExportSession | undefined;
 }
@@ -50,6 +54,8 @@ export interface PeerHost {
   readonly draining: boolean;
   /** Decides on a HELLO; rejects with the `DstError` to refuse it with. */
   admit(peer: Peer, hello: Hello): Promise<Admission>;
+  /** The client has done with its session. */
+  leave(peer: Peer): void;
   /** The connection has ended. */
   gone(peer: Peer): void;
 }
@@ -64,15 +70,34 @@ export class Peer implements RequestHost {
   #epoch = 0;
   #inFlight = 0;
   #inFlightBytes = 0;
+  readonly #working: WorkingNotices;
+  /** What came last is not older than the idle timer. */
+  #heard = false;
+  #silenceMaxMs = PEER_IDLE_TIMEOUT_MS;
+  #silentMs = 0;
+  /** The one for what is waited for: HELLO, any sign of life, or the end. */
   #timer: Timer | undefined;
   readonly payloadBytesMax = FRAME_PAYLOAD_BYTES_MAX;
 
   constructor(connection: Connection, host: PeerHost) {
     this.connection = connection;
     this.#host = host;
+    this.#working = new WorkingNotices(host.clock, (transactions) =>
+      this.notify({ event: 'working', transactions }),
+    );
     this.#timer = host.clock.after(HELLO_TIMEOUT_MS, () => connection.close('no HELLO came'));
     connection.onClose(() => this.#onClose());
     connection.onStream((stream) => this.#onStream(stream));
+  }
+
+  /** Its HELLO is being decided on: it has neither ended nor been dismissed meanwhile. */
+  get deciding(): boolean {
+    return this.#state === 'deciding';
+  }
+
+  /** How long nothing had come from it when it was given up, ms; 0 where it ended by itself. */
+  get silentMs(): number {
+    return this.#silentMs;
   }
 
   get session(): ExportSession | undefined {
@@ -94,6 +119,7 @@ export class Peer implements RequestHost {
     if (this.#state === 'welcomed') this.notify({ event: 'closing', failure });
     else this.#send(KIND.refused, 0, failureBody(failure));
     this.#state = 'ended';
+    this.#working.stop();
     // Closing at once could overtake the frame that says why.
     this.#timer?.cancel();
     this.#timer = this.#host.clock.after(REFUSAL_LINGER_MS, () =>
@@ -104,6 +130,7 @@ export class Peer implements RequestHost {
   // ---- RequestHost ---------------------------------------------------------------------
 
   reserve(payloadBytes: number): void {
+    this.#heard = true;
     const alone = this.#inFlight === 0;
     this.#inFlight++;
     this.#inFlightBytes += payloadBytes;
@@ -116,7 +143,8 @@ export class Peer implements RequestHost {
     }
   }
 
-  unreserve(payloadBytes: number): void {
+  answered(transaction: number, payloadBytes: number): void {
+    this.#working.ended(transaction);
     this.#inFlight--;
     this.#inFlightBytes -= payloadBytes;
   }
@@ -125,14 +153,14 @@ export class Peer implements RequestHost {
     const session = this.session;
     // Unanswered on purpose: the client sends it again to whoever comes after this process.
     if (this.#host.draining || session === undefined || this.#state !== 'welcomed') return;
+    this.#working.began(request.transaction);
     return session.run(this.#epoch, request, this.checksum);
   }
 
   breach(error: DstError): void {
     if (this.#state === 'ended') return;
-    const fenced = error.code === 'DST_E_FENCED' || error.code === 'DST_E_RETIRED';
     const details = { peer: this.connection.peer, code: error.code };
-    if (fenced) this.#host.log.debug(details, error.message);
+    if (error.code === 'DST_E_FENCED') this.#host.log.debug(details, error.message);
     else this.#host.log.warn(details, `connection closed: ${error.message}`);
     this.dismiss(error);
   }
@@ -166,7 +194,9 @@ export class Peer implements RequestHost {
 
   #checkControl(kind: number, bodyBytes: number): void {
     const welcomed = this.#state === 'welcomed';
-    const allowed = welcomed ? kind === KIND.ping : this.#state === 'new' && kind === KIND.hello;
+    const allowed = welcomed
+      ? kind === KIND.ping || kind === KIND.leave
+      : this.#state === 'new' && kind === KIND.hello;
     if (!allowed) throw protocolError('a frame out of turn on the control stream');
     if (bodyBytes > (welcomed ? CONTROL_BODY_BYTES_MAX : HELLO_BODY_BYTES_MAX)) {
       throw protocolError(`a control frame of ${bodyBytes} bytes`);
@@ -175,7 +205,9 @@ export class Peer implements RequestHost {
 
   #onFrame(frame: Frame): void {
     if (!isControl(frame)) throw protocolError('a transaction on the control stream');
+    this.#heard = true;
     if (frame.kind === KIND.ping) this.#send(KIND.pong, frame.sequence);
+    else if (frame.kind === KIND.leave) this.#host.leave(this);
     else void this.#decide(readHello(frame.body));
   }
 
@@ -187,12 +219,27 @@ export class Peer implements RequestHost {
       if (this.#state !== 'deciding') return;
       this.#admission = admission;
       this.#epoch = hello.epoch;
+      this.#silenceMaxMs = silenceMaxMs(hello.pingIntervalMs);
       this.#state = 'welcomed';
-      this.#send(KIND.welcome, 0, welcomeBody(admission.welcome));
+      this.#send(KIND.welcome, 0, welcomeBody(admission.welcome()));
+      this.#watch();
     } catch (error) {
       if (!(error instanceof DstError)) throw error;
       this.dismiss(error);
     }
+  }
+
+  /** Dismisses the peer once nothing has come for a whole turn of the timer. */
+  #watch(): void {
+    this.#heard = false;
+    this.#timer = this.#host.clock.after(this.#silenceMaxMs, () => {
+      if (this.#heard) {
+        this.#watch();
+        return;
+      }
+      this.#silentMs = this.#silenceMaxMs;
+      this.dismiss(idle(this.#silenceMaxMs));
+    });
   }
 
   #send(kind: ControlFrame['kind'], sequence: number, body?: Record<string, unknown>): void {
@@ -201,7 +248,18 @@ export class Peer implements RequestHost {
 
   #onClose(): void {
     this.#timer?.cancel();
+    this.#working.stop();
     this.#state = 'ended';
     this.#host.gone(this);
   }
+}
+
+/** As the client takes an export for dead, so the export the client. */
+function silenceMaxMs(pingIntervalMs: number): number {
+  return Math.min(PEER_IDLE_TIMEOUT_MS, pingIntervalMs * PINGS_UNANSWERED_MAX);
+}
+
+function idle(silentMs: number): Failure {
+  const message = `nothing came for ${silentMs / 1000} s, not even a ping; connect again`;
+  return { code: 'DST_E_IDLE', message };
 }

@@ -14,7 +14,8 @@ export interface RequestHost {
   readonly payloadBytesMax: number;
   /** Counts a request against the credit; throws DST_E_LIMIT where it breaks it. */
   reserve(payloadBytes: number): void;
-  unreserve(payloadBytes: number): void;
+  /** A request that was reserved has its answer. */
+  answered(transaction: number, payloadBytes: number): void;
   /** Carries the request out; undefined when the export is going away and ignores it. */
   run(request: RequestFrame): Promise<Answer> | undefined;
   /** The peer broke the protocol. */
@@ -83,7 +84,7 @@ export class RequestStream {
   #reply(transaction: number, answer: Answer): void {
     const { payload } = answer;
     this.#busy = false;
-    this.#host.unreserve(this.#reservedBytes);
+    this.#host.answered(transaction, this.#reservedBytes);
     this.#stream.write(
       encodeReply(answer.kind, transaction, {
         errno: answer.errno,

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { type ChecksumName, chooseChecksum, loadChecksum } from '../../wasm/checksums.js';
-import { type Clock, systemClock, type Timer } from '../clock.js';
+import { type Clock, systemClock } from '../clock.js';
 import { DstError } from '../errors.js';
 import {
   CONNECTIONS_MAX,
@@ -17,8 +17,9 @@ import type { Connection, Listener } from '../transport/transport.js';
 import { AGENT } from '../version.js';
 import { resolvesWithin } from '../within.js';
 import { type Admission, Peer, type PeerHost } from './peer.js';
-import { ExportSession, type SessionRules } from './session.js';
-import { describeStore, type Store } from './store.js';
+import type { SessionRules } from './session.js';
+import { Sessions } from './sessions.js';
+import { closeStore, describeStore, type Store } from './store.js';
 
 export interface ExportServerOptions {
   readonly stores: readonly Store[];
@@ -33,14 +34,6 @@ export interface ExportServerOptions {
   readonly rules?: SessionRules;
 }
 
-/** A session, and the connection that it has now; with none it waits for its lease to end. */
-interface Held {
-  readonly key: string;
-  readonly session: ExportSession;
-  peer: Peer | undefined;
-  lease: Timer | undefined;
-}
-
 /**
  * The export: its stores, who is connected, and the sessions that outlive connections. It
  * takes connections of any transport; `attach` as many listeners as there are addresses.
@@ -50,15 +43,21 @@ export class ExportServer implements PeerHost {
   readonly clock: Clock;
   readonly #options: ExportServerOptions;
   readonly #listeners: Listener[] = [];
-  /** Every connection, with the session that it last joined. */
-  readonly #peers = new Map<Peer, Held | undefined>();
-  readonly #sessions = new Map<string, Held>();
+  readonly #peers = new Set<Peer>();
+  readonly #sessions: Sessions;
   #draining = false;
 
   constructor(options: ExportServerOptions) {
     this.#options = options;
     this.log = options.log;
     this.clock = options.clock ?? systemClock;
+    this.#sessions = new Sessions({
+      log: this.log,
+      clock: this.clock,
+      leaseMs: options.leaseMs ?? SESSION_LEASE_MS,
+      shared: options.shared ?? false,
+      rules: options.rules,
+    });
   }
 
   get draining(): boolean {
@@ -70,7 +69,7 @@ export class ExportServer implements PeerHost {
   }
 
   get sessions(): number {
-    return this.#sessions.size;
+    return this.#sessions.count;
   }
 
   attach(listener: Listener): void {
@@ -79,21 +78,28 @@ export class ExportServer implements PeerHost {
   }
 
   /**
+   * Looks at the sizes of all stores again, and tells the clients that are attached to one
+   * which has grown or shrunk. A store that cannot be looked at keeps the size that it had.
+   */
+  async reread(): Promise<void> {
+    await Promise.all(this.#options.stores.map((store) => this.#rereadStore(store)));
+  }
+
+  /**
    * Ends the export: no new commands; those in progress complete or are given `graceMs`;
-   * every store is flushed and closed. Commands that came too late stay unanswered, for
-   * their client to send again. Rejects when a flush failed.
+   * every store is flushed and closed, within SHUTDOWN_FLUSH_TIMEOUT_MS each. Commands that
+   * came too late stay unanswered, for their client to send again. Rejects when a store
+   * could not be flushed and closed (DST_E_SHUTDOWN_TIMEOUT where it took too long).
    */
   async shutdown(graceMs: number): Promise<void> {
     this.#draining = true;
-    for (const peer of this.#peers.keys()) peer.notify({ event: 'going away' });
-    const settled = Promise.all([...this.#sessions.values()].map((held) => held.session.settled()));
-    if (!(await resolvesWithin(settled, graceMs, this.clock))) {
+    for (const peer of this.#peers) peer.notify({ event: 'going away' });
+    if (!(await resolvesWithin(this.#sessions.settled(), graceMs, this.clock))) {
       this.log.warn(
         { graceMs },
         'commands in flight did not end in time; clients will resend them',
       );
     }
-    for (const held of this.#sessions.values()) held.lease?.cancel();
     this.#sessions.clear();
     await this.#dismissAll();
     await Promise.all(this.#listeners.map((listener) => listener.close()));
@@ -103,9 +109,6 @@ export class ExportServer implements PeerHost {
   // ---- PeerHost ------------------------------------------------------------------------
 
   async admit(peer: Peer, hello: Hello): Promise<Admission> {
-    if (this.#draining) {
-      throw new DstError('DST_E_GOING_AWAY', 'the export is shutting down; try again later');
-    }
     if (hello.version !== PROTOCOL_VERSION) {
       throw new DstError(
         'DST_E_VERSION',
@@ -114,24 +117,30 @@ export class ExportServer implements PeerHost {
     }
     const checksum = await loadChecksum(chooseChecksum(hello.checksums, this.#options.checksums));
     const store = hello.intent === 'list' ? undefined : this.#findStore(hello.export);
-    const session =
-      hello.intent === 'attach' && store !== undefined
-        ? await this.#joinSession(peer, hello, store)
-        : undefined;
+    if (this.#draining) {
+      throw new DstError('DST_E_GOING_AWAY', 'the export is shutting down; try again later');
+    }
+    // A session that a connection joins after its end would wait for that end for ever.
+    if (!peer.deciding) {
+      throw new DstError('DST_E_CONNECTION_LOST', 'the connection ended before its WELCOME');
+    }
+    const attaches = hello.intent === 'attach' && store !== undefined;
+    const session = attaches ? await this.#sessions.join(peer, hello, store) : undefined;
+    const readOnly = session?.readOnly ?? hello.readOnly;
     return {
       session,
       checksum,
-      welcome: this.#welcome(hello, checksum.name, store, session?.readOnly ?? hello.readOnly),
+      welcome: () => this.#welcome(hello, checksum.name, store, readOnly),
     };
   }
 
+  leave(peer: Peer): void {
+    void this.#sessions.leave(peer);
+  }
+
   gone(peer: Peer): void {
-    const held = this.#peers.get(peer);
     this.#peers.delete(peer);
-    if (held?.peer !== peer) return;
-    held.peer = undefined;
-    this.log.info({ peer: peer.connection.peer, export: held.session.store.name }, 'client gone');
-    if (!this.#draining) this.#startLease(held);
+    this.#sessions.gone(peer);
   }
 
   // ---- Inside --------------------------------------------------------------------------
@@ -142,16 +151,25 @@ export class ExportServer implements PeerHost {
       connection.close('too many connections');
       return;
     }
-    this.#peers.set(new Peer(connection, this), undefined);
+    this.#peers.add(new Peer(connection, this));
   }
 
-  #startLease(held: Held): void {
-    const lease = this.clock.after(SESSION_LEASE_MS, async () => {
-      // Its client may yet come back, and must then be fenced from what is in progress.
-      await held.session.settled();
-      if (held.lease === lease) this.#sessions.delete(held.key);
-    });
-    held.lease = lease;
+  async #rereadStore(store: Store): Promise<void> {
+    const { name, device } = store;
+    const beforeBytes = device.geometry.sizeBytes;
+    try {
+      await device.reread();
+    } catch (error) {
+      if (!(error instanceof DstError)) throw error;
+      this.log.warn({ export: name, code: error.code }, `size not changed: ${error.message}`);
+      return;
+    }
+    const { sizeBytes } = device.geometry;
+    if (sizeBytes === beforeBytes) return;
+    this.log.info({ export: name, beforeBytes, sizeBytes }, 'resized');
+    for (const peer of this.#sessions.attachedTo(store)) {
+      peer.notify({ event: 'resized', sizeBytes });
+    }
   }
 
   /**
@@ -160,25 +178,19 @@ export class ExportServer implements PeerHost {
    */
   async #dismissAll(): Promise<void> {
     const reason = { code: 'DST_E_GOING_AWAY', message: 'the export is going away' } as const;
-    const hangUps = [...this.#peers.keys()].map((peer) => {
+    const hangUps = [...this.#peers].map((peer) => {
       const hungUp = new Promise<void>((resolve) => peer.connection.onClose(() => resolve()));
       peer.dismiss(reason);
       return hungUp;
     });
     await Promise.all(hangUps);
-    for (const peer of this.#peers.keys()) peer.connection.close(reason.message);
+    for (const peer of this.#peers) peer.connection.close(reason.message);
   }
 
   /** Flushes and closes every store, even past a failure; rejects with the first one. */
   async #closeStores(): Promise<void> {
     const results = await Promise.allSettled(
-      this.#options.stores.map(async ({ device }) => {
-        try {
-          if (!device.capabilities.readOnly) await device.flush();
-        } finally {
-          await device.close();
-        }
-      }),
+      this.#options.stores.map((store) => closeStore(store, this.clock)),
     );
     const failed = results.find((result) => result.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
@@ -193,48 +205,6 @@ export class ExportServer implements PeerHost {
       'DST_E_EXPORT_UNKNOWN',
       `there is no export named "${name}" here; those that are: ${names}`,
     );
-  }
-
-  /** Finds or makes the session, and fences its older connections. */
-  async #joinSession(peer: Peer, hello: Hello, store: Store): Promise<ExportSession> {
-    // A connection that ended while its checksum loaded would hold the session for ever.
-    if (!this.#peers.has(peer)) {
-      throw new DstError('DST_E_CONNECTION_LOST', 'the connection ended before its WELCOME');
-    }
-    const key = hello.session.toString('hex');
-    let held = this.#sessions.get(key);
-    if (held !== undefined && held.session.store !== store) {
-      throw new DstError(
-        'DST_E_SESSION',
-        `this session belongs to export "${held.session.store.name}", not "${store.name}"`,
-      );
-    }
-    const resumed = held !== undefined;
-    if (held === undefined) {
-      const readOnly = hello.readOnly || store.device.capabilities.readOnly;
-      const session = new ExportSession(store, readOnly);
-      held = { key, session, peer: undefined, lease: undefined };
-      this.#sessions.set(key, held);
-    }
-    const fenced = held.session.advance(hello.epoch);
-    held.lease?.cancel();
-    held.lease = undefined;
-    const older = held.peer;
-    held.peer = peer;
-    this.#peers.set(peer, held);
-    older?.dismiss({ code: 'DST_E_FENCED', message: 'a newer connection has taken over' });
-    await fenced;
-    this.log.info(
-      {
-        peer: peer.connection.peer,
-        transport: peer.connection.transport,
-        export: store.name,
-        epoch: hello.epoch,
-        agent: hello.agent,
-      },
-      resumed ? 'client is back' : 'client attached',
-    );
-    return held.session;
   }
 
   #welcome(

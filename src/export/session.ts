@@ -2,8 +2,8 @@ import type { Checksum } from '../../wasm/checksums.js';
 import { DstError, invariant } from '../errors.js';
 import { TRANSACTION_WINDOW } from '../limits.js';
 import type { RequestFrame } from '../protocol/frame.js';
-import { ERRNO_DAMAGED, errnoValue } from '../protocol/messages.js';
-import { type Answer, changes, execute, failed } from './executor.js';
+import { errnoValue } from '../protocol/messages.js';
+import { type Answer, changes, damaged, execute, failed, isIntact } from './executor.js';
 import type { Store } from './store.js';
 import { TransactionTable } from './transaction-table.js';
 
@@ -18,20 +18,24 @@ export interface SessionRules {
   readonly table: boolean;
 }
 
+export const ALL_RULES: SessionRules = { fence: true, table: true };
+
 /**
  * What a client holds with one store, across its connections. Only the connection of the
- * highest epoch may carry out commands: `advance` fences every older one.
+ * highest epoch may carry out commands: `advance` fences every older one, `end` all of them.
  */
 export class ExportSession {
   readonly store: Store;
   readonly readOnly: boolean;
+  readonly #rules: SessionRules;
   readonly #table = new TransactionTable<Answer>(TRANSACTION_WINDOW);
   readonly #inProgress = new Set<Promise<Answer>>();
   #epoch = -1;
 
-  constructor(store: Store, readOnly: boolean) {
+  constructor(store: Store, readOnly: boolean, rules: SessionRules = ALL_RULES) {
     this.store = store;
     this.readOnly = readOnly;
+    this.#rules = rules;
   }
 
   get epoch(): number {
@@ -56,42 +60,73 @@ export class ExportSession {
       );
     }
     this.#epoch = epoch;
-    return this.settled();
+    return this.fenced();
   }
 
-  /** Resolves when no command is in progress. */
+  /** Like `advance`, for good: no connection may follow. */
+  end(): Promise<void> {
+    this.#epoch = Number.POSITIVE_INFINITY;
+    return this.fenced();
+  }
+
+  /** Resolves when nothing is in progress that whoever comes next must not overlap with. */
+  fenced(): Promise<void> {
+    return this.#rules.fence ? this.settled() : Promise.resolve();
+  }
+
+  /** Resolves when no command is in progress of those that are now. */
   async settled(): Promise<void> {
     await Promise.allSettled(this.#inProgress);
   }
 
   /**
-   * Carries a request out, once. Rejects, with nothing done, when the connection that it
-   * came on is fenced (DST_E_FENCED), or as `TransactionTable.run` says.
+   * Carries a request out, once. A late copy of a change that has ended at the client, and a
+   * payload that came damaged, are answered and not carried out. Rejects, with nothing done,
+   * with DST_E_FENCED when the connection that it came on is fenced, and with DST_E_LIMIT
+   * when its id is past the window.
    */
   async run(epoch: number, request: RequestFrame, checksum: Checksum): Promise<Answer> {
     invariant(epoch <= this.#epoch, 'a command of an epoch that was never welcomed');
-    if (epoch !== this.#epoch) {
+    if (epoch !== this.#epoch && this.#rules.fence) {
       throw new DstError('DST_E_FENCED', 'a newer connection of this session has taken over');
     }
     this.#table.retire(request.retired);
-    if (!changes(request)) return this.#track(execute(this.store.device, request, checksum));
-    if (this.readOnly) {
-      return failed(
-        new DstError('DST_E_READ_ONLY', `export "${this.store.name}" is read-only here`),
-        errnoValue('EPERM'),
-      );
-    }
-    const answer = await this.#table.run(request.transaction, () =>
-      this.#track(execute(this.store.device, request, checksum)),
-    );
-    if (answer.errno === ERRNO_DAMAGED) this.#table.forget(request.transaction);
-    return answer;
+    if (!changes(request)) return this.#execute(request, checksum);
+    if (this.readOnly) return this.#refuseChange();
+    if (this.#rules.table) return this.#runOnce(request, checksum);
+    return isIntact(request, checksum) ? this.#execute(request, checksum) : damaged(request);
   }
 
-  #track(answer: Promise<Answer>): Promise<Answer> {
+  /**
+   * A damaged payload never gets into the table, where copies that came whole would be given
+   * its answer. A copy of what is there needs no look at its payload.
+   */
+  async #runOnce(request: RequestFrame, checksum: Checksum): Promise<Answer> {
+    const { transaction } = request;
+    if (transaction < this.#table.retired) return lateCopy(transaction);
+    if (!this.#table.has(transaction) && !isIntact(request, checksum)) return damaged(request);
+    return this.#table.run(transaction, () => this.#execute(request, checksum));
+  }
+
+  #execute(request: RequestFrame, checksum: Checksum): Promise<Answer> {
+    const answer = execute(this.store.device, request, checksum);
     this.#inProgress.add(answer);
     const done = () => this.#inProgress.delete(answer);
     answer.then(done, done);
     return answer;
   }
+
+  #refuseChange(): Answer {
+    return failed(
+      new DstError('DST_E_READ_ONLY', `export "${this.store.name}" is read-only here`),
+      errnoValue('EPERM'),
+    );
+  }
+}
+
+function lateCopy(transaction: number): Answer {
+  return failed(
+    new DstError('DST_E_RETIRED', `transaction ${transaction} has ended before: a late copy`),
+    errnoValue('EIO'),
+  );
 }

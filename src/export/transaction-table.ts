@@ -8,7 +8,7 @@
  *
  * Entries go when the client's retired mark passes them; the window bounds the rest.
  */
-import { DstError } from '../errors.js';
+import { DstError, invariant } from '../errors.js';
 
 export class TransactionTable<Answer> {
   readonly #entries = new Map<number, Promise<Answer>>();
@@ -28,38 +28,30 @@ export class TransactionTable<Answer> {
     return this.#retired;
   }
 
+  /** Whether the id is in progress or done. */
+  has(id: number): boolean {
+    return this.#entries.has(id);
+  }
+
   /**
-   * Runs `execute` unless this id has been seen, and returns its answer either way.
-   *
-   * An id below the retired mark is a late copy of what has ended at the client: it is
-   * never carried out, and rejects with DST_E_RETIRED. One past the window is a breach of
-   * the protocol, DST_E_LIMIT.
+   * Runs `execute` unless this id has been seen, and returns its answer either way. Not for
+   * an id below the retired mark: that is a late copy of what has ended at the client, and
+   * must never be carried out. Throws DST_E_LIMIT for one past the window.
    */
   run(id: number, execute: () => Promise<Answer>): Promise<Answer> {
+    invariant(id >= this.#retired, 'a late copy was to be carried out');
     const known = this.#entries.get(id);
     if (known !== undefined) return known;
-    if (id < this.#retired) {
-      return Promise.reject(
-        new DstError('DST_E_RETIRED', `transaction ${id} has ended before`, { errno: 'EIO' }),
-      );
-    }
     if (id - this.#retired >= this.#window) {
-      return Promise.reject(
-        new DstError(
-          'DST_E_LIMIT',
-          `transaction ${id} is ${id - this.#retired} above the retired mark; ${this.#window} is the limit`,
-          { errno: 'EINVAL' },
-        ),
+      throw new DstError(
+        'DST_E_LIMIT',
+        `transaction ${id} is ${id - this.#retired} above the retired mark; ${this.#window} is the limit`,
+        { errno: 'EINVAL' },
       );
     }
     const answer = execute();
     this.#entries.set(id, answer);
     return answer;
-  }
-
-  /** Forgets an answer that must not be repeated, as after a payload that came damaged. */
-  forget(id: number): void {
-    this.#entries.delete(id);
   }
 
   /** The client's mark moves up, never down (an older frame may arrive late). */

@@ -12,11 +12,14 @@ export class Fields {
   }
 
   integer(key: string, max: number): number {
-    const value = this.values[key];
-    if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > max) {
-      throw this.#bad(key);
-    }
-    return value;
+    return this.#integer(key, this.values[key], max);
+  }
+
+  /** Each from 0 to 2^53 - 1. */
+  integers(key: string, countMax: number): number[] {
+    return this.#list(key, countMax).map((value) =>
+      this.#integer(key, value, Number.MAX_SAFE_INTEGER),
+    );
   }
 
   positive(key: string, max: number): number {
@@ -75,6 +78,13 @@ export class Fields {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) throw this.#bad(key);
     if (value instanceof Uint8Array) throw this.#bad(key);
     return new Fields(`${this.what}.${key}`, value as Record<string, unknown>);
+  }
+
+  #integer(key: string, value: unknown, max: number): number {
+    if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > max) {
+      throw this.#bad(key);
+    }
+    return value;
   }
 
   #text(key: string, value: unknown, bytesMax: number): string {

@@ -27,7 +27,7 @@ export interface ReplyFrame {
   readonly payloadBytes: number;
 }
 
-/** What travels on the control stream; `body` is a msgpack map, absent from pings. */
+/** What travels on the control stream; `body` is a msgpack map; some have none. */
 export interface ControlFrame {
   readonly kind: ControlKind;
   /** Echoed by a pong. */
@@ -59,7 +59,8 @@ export type ControlKind =
   | typeof KIND.refused
   | typeof KIND.ping
   | typeof KIND.pong
-  | typeof KIND.notice;
+  | typeof KIND.notice
+  | typeof KIND.leave;
 
 export const NO_CHECKSUM: Buffer = Buffer.alloc(0);
 export const NO_PIECES: readonly Buffer[] = [];

@@ -10,6 +10,7 @@ export const KIND = {
   ping: 0x04,
   pong: 0x05,
   notice: 0x06,
+  leave: 0x07,
 
   read: 0x10,
   write: 0x11,

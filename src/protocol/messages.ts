@@ -5,7 +5,13 @@
  */
 import type { DstErrorCode, ErrnoName } from '../errors.js';
 import { DstError, errnoName, NBD_ERRNO } from '../errors.js';
-import { DEVICE_BYTES_MAX, EXPORT_NAME_BYTES_MAX, FRAME_PAYLOAD_BYTES_MAX } from '../limits.js';
+import {
+  CREDIT_TRANSACTIONS,
+  DEVICE_BYTES_MAX,
+  EXPORT_NAME_BYTES_MAX,
+  FRAME_PAYLOAD_BYTES_MAX,
+  PING_INTERVAL_MS_MAX,
+} from '../limits.js';
 import { Fields } from './fields.js';
 
 /** What the client wants: to use an export, to know about one, or to know what there is. */
@@ -17,6 +23,9 @@ export const SESSION_BYTES = 16;
 export const NONCE_BYTES = 32;
 export const VERIFIER_BYTES = 16;
 export const AGENT_BYTES_MAX = 128;
+
+/** Ids in one notice that transactions are in progress: as many as the largest credit. */
+const WORKING_IDS_MAX = CREDIT_TRANSACTIONS;
 
 export interface Hello {
   readonly version: number;
@@ -32,6 +41,12 @@ export interface Hello {
   /** Checksums that the client accepts. */
   readonly checksums: readonly string[];
   readonly readOnly: boolean;
+  /** This session has been welcomed before, by this export or by one that it took over from. */
+  readonly resuming: boolean;
+  /** Whoever writes to the export now is to be fenced, and this session to write in its place. */
+  readonly takeover: boolean;
+  /** The client sends something at least so often: silence several times as long is its end. */
+  readonly pingIntervalMs: number;
   /** For the export's log: program and version. */
   readonly agent: string;
 }
@@ -98,6 +113,8 @@ export interface Failure {
 export type Notice =
   | { readonly event: 'resized'; readonly sizeBytes: number }
   | { readonly event: 'going away' }
+  /** These transactions are in progress still: slow storage is not a dead export. */
+  | { readonly event: 'working'; readonly transactions: readonly number[] }
   | { readonly event: 'closing'; readonly failure: Failure };
 
 export function helloBody(hello: Hello): Record<string, unknown> {
@@ -116,6 +133,9 @@ export function readHello(body: Readonly<Record<string, unknown>>): Hello {
     nonce: fields.bytes('nonce', NONCE_BYTES),
     checksums: fields.texts('checksums', 32, 32),
     readOnly: fields.flag('readOnly'),
+    resuming: fields.flag('resuming'),
+    takeover: fields.flag('takeover'),
+    pingIntervalMs: fields.positive('pingIntervalMs', PING_INTERVAL_MS_MAX),
     agent: printable(fields.text('agent', AGENT_BYTES_MAX)),
   };
 }
@@ -217,6 +237,8 @@ export function readNotice(body: Readonly<Record<string, unknown>>): Notice | un
       return { event: 'resized', sizeBytes: fields.integer('sizeBytes', DEVICE_BYTES_MAX) };
     case 'going away':
       return { event: 'going away' };
+    case 'working':
+      return { event: 'working', transactions: fields.integers('transactions', WORKING_IDS_MAX) };
     case 'closing':
       return { event: 'closing', failure: readFailure(fields.map('failure').values) };
     default:

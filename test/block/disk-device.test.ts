@@ -37,7 +37,11 @@ interface FakeDisk {
 async function fakeDisk(
   t: TestContext,
   disk: FakeDisk,
-): Promise<{ device: BlockDevice; done: [string, number, number][] }> {
+): Promise<{
+  device: BlockDevice;
+  done: [string, number, number][];
+  resize: (sizeBytes: number) => void;
+}> {
   const path = join(temporaryFolder(t), 'disk');
   writeFileSync(path, pattern(MIB));
   const done: [string, number, number][] = [];
@@ -68,7 +72,8 @@ async function fakeDisk(
   }));
   const device = await openDiskDevice(path, { calls });
   t.after(() => device.close());
-  return { device, done };
+  const resize = (sizeBytes: number) => void values.set(BLKGETSIZE64, BigInt(sizeBytes));
+  return { device, done, resize };
 }
 
 test('a disk tells its size, its blocks and what it is', async (t) => {
@@ -175,6 +180,24 @@ test('a disk tells nothing about its blocks', async (t) => {
     device.blockStatus(0, 4096),
     dstError('DST_E_UNSUPPORTED', { errno: 'ENOTSUP' }),
   );
+});
+
+test('a disk that grew or shrank has its new size once it is looked at', async (t) => {
+  const { device, resize } = await fakeDisk(t, {});
+  const { minimumBlockBytes, preferredBlockBytes } = device.geometry;
+  for (const sizeBytes of [2 * MIB, 512]) {
+    resize(sizeBytes);
+    await device.reread();
+    assert.deepEqual(device.geometry, { sizeBytes, minimumBlockBytes, preferredBlockBytes });
+  }
+  await assert.rejects(device.read(512, 512), dstError('DST_E_RANGE', { errno: 'EINVAL' }));
+});
+
+test('a disk whose medium was taken out keeps its size', async (t) => {
+  const { device, resize } = await fakeDisk(t, {});
+  resize(0);
+  await assert.rejects(device.reread(), dstError('DST_E_SIZE', { message: /medium/ }));
+  assert.equal(device.geometry.sizeBytes, MIB);
 });
 
 test('a disk that is plugged in again has another verifier', async (t) => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { copyFileSync, renameSync } from 'node:fs';
 import { afterEach, test } from 'node:test';
 import { openFileDevice } from '../../src/block/file-device.js';
+import { MemoryDevice } from '../../src/block/memory-device.js';
 import { localVerifier } from '../../src/block/verifier.js';
 import { newFileDevice } from './helpers.js';
 
@@ -39,4 +40,8 @@ test('another file under the same name has another verifier', async (t) => {
   const other = await openFileDevice(path);
   t.after(() => other.close());
   assert.notDeepEqual(other.verifier, device.verifier);
+});
+
+test('each memory device has a verifier of its own', () => {
+  assert.notDeepEqual(new MemoryDevice(512).verifier, new MemoryDevice(512).verifier);
 });

@@ -16,7 +16,7 @@ import { newExport } from './support.js';
 
 /** One client that will break a rule, and one that keeps them all. */
 async function twoClients(t: Parameters<typeof newExport>[0]) {
-  const made = newExport(t);
+  const made = newExport(t, { shared: true });
   const bad = await made.connect();
   await bad.welcome();
   const good = await made.connect();

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { MemoryDevice } from '../../src/block/memory-device.js';
 import { DstError } from '../../src/errors.js';
 import { ExportServer } from '../../src/export/server.js';
+import { SHUTDOWN_FLUSH_TIMEOUT_MS } from '../../src/limits.js';
 import { silentLog } from '../../src/log.js';
 import { FaultyDevice } from '../support/faulty-device.js';
 import { writeOf } from '../support/raw-client.js';
@@ -91,3 +92,32 @@ test('a flush that fails is told, and the other stores are flushed and closed al
     ['flush'],
   );
 });
+
+for (const stuck of ['flush', 'close'] as const) {
+  test(`a ${stuck} that hangs is given up after a while, with an error that names the store`, async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const device = new MemoryDevice(SIZE_BYTES);
+    device[stuck] = () => new Promise(() => {});
+    const server = new ExportServer({
+      stores: [{ name: 'vol', device }],
+      checksums: ['none'],
+      log: silentLog,
+    });
+    const failure = server.shutdown(0).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    let ended = false;
+    void failure.then(() => {
+      ended = true;
+    });
+    while (!ended) {
+      await new Promise(setImmediate);
+      t.mock.timers.tick(SHUTDOWN_FLUSH_TIMEOUT_MS);
+    }
+    const error = await failure;
+    assert.ok(error instanceof DstError);
+    assert.equal(error.code, 'DST_E_SHUTDOWN_TIMEOUT');
+    assert.match(error.message, /"vol".*60 s.*memory of/);
+  });
+}

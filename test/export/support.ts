@@ -1,14 +1,22 @@
 import type { TestContext } from 'node:test';
 import type { BlockDevice } from '../../src/block/device.js';
 import { MemoryDevice } from '../../src/block/memory-device.js';
-import { ExportServer } from '../../src/export/server.js';
-import { silentLog } from '../../src/log.js';
+import { ExportServer, type ExportServerOptions } from '../../src/export/server.js';
+import { type Log, silentLog } from '../../src/log.js';
 import { MemoryNetwork, type MemoryNetworkOptions } from '../../src/transport/memory.js';
 import { CHECKSUM_NAMES, type ChecksumName } from '../../wasm/checksums.js';
 import { FaultyDevice } from '../support/faulty-device.js';
 import { RawClient } from '../support/raw-client.js';
 
 export const SIZE_BYTES = 1024 * 1024;
+
+/** A log whose lines, from "info" up, end up in a list. */
+export function noting(lines: { details: unknown; line: unknown }[]): Log {
+  const note = (details: unknown, line?: unknown) => {
+    lines.push(line === undefined ? { details: {}, line: details } : { details, line });
+  };
+  return { ...silentLog, info: note, warn: note, error: note };
+}
 
 export interface TestExport {
   readonly server: ExportServer;
@@ -25,18 +33,20 @@ export function newExport(
     inner?: BlockDevice;
     checksums?: readonly ChecksumName[];
     network?: MemoryNetworkOptions;
-  } = {},
+  } & Partial<Pick<ExportServerOptions, 'shared' | 'leaseMs' | 'rules' | 'log'>> = {},
 ): TestExport {
-  const network = new MemoryNetwork(options.network);
-  const device = new FaultyDevice(options.inner ?? new MemoryDevice(SIZE_BYTES));
+  const { inner, network: behaviour, checksums, ...serverOptions } = options;
+  const network = new MemoryNetwork(behaviour);
+  const device = new FaultyDevice(inner ?? new MemoryDevice(SIZE_BYTES));
   const other = new MemoryDevice(SIZE_BYTES, { readOnly: true });
   const server = new ExportServer({
     stores: [
       { name: 'vol', device },
       { name: 'other', device: other },
     ],
-    checksums: options.checksums ?? CHECKSUM_NAMES,
+    checksums: checksums ?? CHECKSUM_NAMES,
     log: silentLog,
+    ...serverOptions,
   });
   server.attach(network.listen());
   t.after(async () => {

@@ -85,6 +85,7 @@ export const controlFrame: fc.Arbitrary<ControlFrame> = fc.record(
       KIND.ping,
       KIND.pong,
       KIND.notice,
+      KIND.leave,
     ),
     sequence: id,
     body: fc.dictionary(key, value, { maxKeys: 10, noNullPrototype: true }),

@@ -187,6 +187,8 @@ test('notices read as what was written', () => {
   for (const notice of [
     { event: 'resized', sizeBytes: 2 ** 40 },
     { event: 'going away' },
+    { event: 'working', transactions: [] },
+    { event: 'working', transactions: [1, 2 ** 32, Number.MAX_SAFE_INTEGER] },
     { event: 'closing', failure },
   ] as const) {
     assert.deepEqual(readNotice(sent(noticeBody(notice))), notice);
@@ -211,6 +213,9 @@ test('a notice of an event that is not known is passed over', () => {
 test('a known notice with a value out of range is refused', () => {
   refuses(() => readNotice({ event: 'resized' }), /"sizeBytes"/);
   refuses(() => readNotice({ event: 'resized', sizeBytes: DEVICE_BYTES_MAX + 1 }), /"sizeBytes"/);
+  for (const transactions of [undefined, 1, ['1'], [-1], [1.5], [2 ** 53], Array(513).fill(1)]) {
+    refuses(() => readNotice({ event: 'working', transactions }), /"transactions"/);
+  }
   refuses(() => readNotice({ event: 'closing' }), /"failure"/);
   refuses(() => readNotice({ event: 'closing', failure: 'why' }), /"failure"/);
 });

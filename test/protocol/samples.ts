@@ -67,6 +67,9 @@ export const SAMPLE_HELLO: Hello = {
   nonce: countUp(0x40, 32),
   checksums: ['blake3', 'crc32c'],
   readOnly: false,
+  resuming: true,
+  takeover: false,
+  pingIntervalMs: 2000,
   agent: 'example/1.0',
 };
 
@@ -180,10 +183,16 @@ export const SAMPLES: readonly Sample[] = [
     frame: control(KIND.notice, noticeBody({ event: 'going away' })),
   },
   {
+    name: 'notice-working',
+    what: 'NOTICE: transactions 300 and 302 are in progress still',
+    frame: control(KIND.notice, noticeBody({ event: 'working', transactions: [300, 302] })),
+  },
+  {
     name: 'notice-closing',
     what: 'NOTICE: the connection is closed, as it is fenced',
     frame: control(KIND.notice, noticeBody({ event: 'closing', failure: FENCED })),
   },
+  { name: 'leave', what: 'LEAVE', frame: control(KIND.leave, {}) },
   {
     name: 'read',
     what: 'READ of 4096 bytes at 5 GiB (an offset above 2^32, as a float 64)',

@@ -44,22 +44,26 @@ interface Gate {
 /** A device around another one, whose commands a test can watch, hold back and make fail. */
 export class FaultyDevice implements BlockDevice {
   readonly description: string;
-  readonly geometry: Geometry;
   readonly capabilities: Capabilities;
   readonly verifier: Buffer;
   /** Every command, in the order in which they came. */
   readonly commands: SeenCommand[] = [];
   closed = false;
   readonly #inner: BlockDevice;
+  readonly #claims: FaultyClaims;
   readonly #gates = new Set<Gate>();
   #failure: (command: SeenCommand) => Error | undefined = () => undefined;
 
   constructor(inner: BlockDevice, claims: FaultyClaims = {}) {
     this.#inner = inner;
+    this.#claims = claims;
     this.description = `faulty ${inner.description}`;
-    this.geometry = { ...inner.geometry, ...claims.geometry };
     this.capabilities = { ...inner.capabilities, ...claims.capabilities };
     this.verifier = claims.verifier ?? inner.verifier;
+  }
+
+  get geometry(): Geometry {
+    return { ...this.#inner.geometry, ...this.#claims.geometry };
   }
 
   /**
@@ -121,6 +125,10 @@ export class FaultyDevice implements BlockDevice {
     return this.#pass('cache', offset, lengthBytes, {}, () =>
       this.#inner.cache(offset, lengthBytes),
     );
+  }
+
+  reread(): Promise<void> {
+    return this.#inner.reread();
   }
 
   async close(): Promise<void> {

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { PING_INTERVAL_MS_MAX } from '../../src/limits.js';
 import { FrameDecoder } from '../../src/protocol/decoder.js';
 import { encodeControl, encodeRequest } from '../../src/protocol/encode.js';
 import {
@@ -16,6 +17,7 @@ import {
   type Hello,
   helloBody,
   NONCE_BYTES,
+  type Notice,
   readFailure,
   readNotice,
   readWelcome,
@@ -125,6 +127,9 @@ export class RawClient {
       nonce: randomBytes(NONCE_BYTES),
       checksums: ['none'],
       readOnly: false,
+      resuming: false,
+      takeover: false,
+      pingIntervalMs: PING_INTERVAL_MS_MAX,
       agent: 'test',
       ...changes,
     };
@@ -155,14 +160,24 @@ export class RawClient {
     return readFailure(frame.body);
   }
 
-  /** Why the export ends a welcomed connection; it is followed by hanging up. */
-  async dismissal(): Promise<Failure> {
+  /** The next notice of that event; other frames are passed over. */
+  async notice<E extends Notice['event']>(event: E): Promise<Extract<Notice, { event: E }>> {
     for (;;) {
       const notice = readNotice((await this.frame()).body);
-      if (notice?.event !== 'closing') continue;
-      this.connection.close('dismissed');
-      return notice.failure;
+      if (notice?.event === event) return notice as Extract<Notice, { event: E }>;
     }
+  }
+
+  /** Why the export ends a welcomed connection; it is followed by hanging up. */
+  async dismissal(): Promise<Failure> {
+    const { failure } = await this.notice('closing');
+    this.connection.close('dismissed');
+    return failure;
+  }
+
+  /** Ends the session. */
+  leave(): void {
+    this.write(encodeControl(KIND.leave, 0));
   }
 
   open(): RawStream {

@@ -1,0 +1,216 @@
+/**
+ * The sessions of an export: which connection each has now, how long it outlives that, and
+ * who is fenced before a newer connection, or another writer, is welcomed.
+ *
+ *   HELLO ──> joined ──connection gone──> waiting ──lease lapsed──> over
+ *               ^ └──LEAVE, or taken over──────────────────────────> over
+ *               └──────────HELLO, higher epoch──┘
+ *
+ * Every decision on a HELLO is made at once, without waiting in between, so that two that
+ * race cannot both win. What is waited for comes after: the commands of those who lost.
+ */
+import type { Clock, Timer } from '../clock.js';
+import { DstError } from '../errors.js';
+import type { Log } from '../log.js';
+import type { Failure, Hello } from '../protocol/messages.js';
+import { Claims, formatPeer } from './claims.js';
+import type { Peer } from './peer.js';
+import { ALL_RULES, ExportSession, type SessionRules } from './session.js';
+import type { Store } from './store.js';
+
+export interface SessionsOptions {
+  readonly log: Log;
+  readonly clock: Clock;
+  /** How long a session, and its claim to write, outlive its last connection, ms. */
+  readonly leaseMs: number;
+  /** Any number of sessions may write to a store at once. */
+  readonly shared: boolean;
+  readonly rules?: SessionRules | undefined;
+}
+
+/** A session, and the connection that it has now; with none it waits for its lease to end. */
+interface Held {
+  readonly key: string;
+  readonly session: ExportSession;
+  peer: Peer | undefined;
+  lease: Timer | undefined;
+}
+
+export class Sessions {
+  readonly #options: SessionsOptions;
+  readonly #rules: SessionRules;
+  readonly #held = new Map<string, Held>();
+  /** The session that each connection has joined, until the connection ends. */
+  readonly #joined = new Map<Peer, Held>();
+  readonly #claims = new Claims();
+  /** Resolve once the commands of all have ended from which a store was taken over. */
+  readonly #cleared = new Map<Store, Promise<unknown>>();
+
+  constructor(options: SessionsOptions) {
+    this.#options = options;
+    this.#rules = options.rules ?? ALL_RULES;
+  }
+
+  get count(): number {
+    return this.#held.size;
+  }
+
+  /** The connections that are attached to a store, or are about to be. */
+  attachedTo(store: Store): Peer[] {
+    return [...this.#held.values()].flatMap(({ session, peer }) =>
+      session.store === store && peer !== undefined ? [peer] : [],
+    );
+  }
+
+  /**
+   * Finds or makes the session of a HELLO, and fences its older connections and whomever it
+   * takes over from. Resolves when the peer may be welcomed. Rejects, with nothing changed,
+   * with DST_E_SESSION, DST_E_EPOCH, DST_E_BUSY or DST_E_TAKEN_OVER.
+   */
+  async join(peer: Peer, hello: Hello, store: Store): Promise<ExportSession> {
+    const known = this.#find(hello, store);
+    const held = known ?? this.#begin(peer, hello, store);
+    const fenced = held.session.advance(hello.epoch);
+    this.#connect(held, peer);
+    await fenced;
+    if (!held.session.readOnly) await this.#cleared.get(store);
+    if (held.peer === peer) {
+      const { transport, peer: address } = peer.connection;
+      const { epoch, agent, resuming } = hello;
+      this.#options.log.info(
+        { peer: address, transport, export: store.name, epoch, agent, resuming },
+        known === undefined ? 'client attached' : 'client is back',
+      );
+    }
+    return held.session;
+  }
+
+  /** The connection has ended: its session waits for another one. */
+  gone(peer: Peer): void {
+    const held = this.#joined.get(peer);
+    this.#joined.delete(peer);
+    if (held?.peer !== peer) return;
+    held.peer = undefined;
+    this.#tell(held, peer, 'client gone');
+    this.#startLease(held, peer.silentMs);
+  }
+
+  /** The client wants nothing more of its session: it ends with the commands in progress. */
+  async leave(peer: Peer): Promise<void> {
+    const held = this.#joined.get(peer);
+    if (held?.peer === peer) {
+      await held.session.end();
+      if (this.#held.get(held.key) === held) {
+        this.#over(held);
+        this.#tell(held, peer, 'client left');
+      }
+    }
+    peer.connection.close('left');
+  }
+
+  /** Resolves when no command is in progress, of any session or of one that was taken over. */
+  async settled(): Promise<void> {
+    const settled = [...this.#held.values()].map(({ session }) => session.settled());
+    await Promise.all([...settled, ...this.#cleared.values()]);
+  }
+
+  /** Forgets every session. */
+  clear(): void {
+    for (const held of [...this.#held.values()]) this.#over(held);
+  }
+
+  // ---- Inside --------------------------------------------------------------------------
+
+  #find(hello: Hello, store: Store): Held | undefined {
+    const held = this.#held.get(keyOf(hello));
+    if (held !== undefined && held.session.store !== store) {
+      throw new DstError(
+        'DST_E_SESSION',
+        `this session belongs to export "${held.session.store.name}", not "${store.name}"`,
+      );
+    }
+    return held;
+  }
+
+  #begin(peer: Peer, hello: Hello, store: Store): Held {
+    const key = keyOf(hello);
+    const readOnly = hello.readOnly || store.device.capabilities.readOnly;
+    if (!readOnly && !this.#options.shared) this.#claim(peer, hello, store);
+    const session = new ExportSession(store, readOnly, this.#rules);
+    const held = { key, session, peer: undefined, lease: undefined };
+    this.#held.set(key, held);
+    return held;
+  }
+
+  #claim(peer: Peer, hello: Hello, store: Store): void {
+    const key = keyOf(hello);
+    const { resuming, takeover } = hello;
+    const address = peer.connection.peer;
+    const loserKey = this.#claims.take(store, { key, address, resuming, takeover });
+    const loser = loserKey === undefined ? undefined : this.#held.get(loserKey);
+    if (loser === undefined) return;
+    this.#options.log.warn(
+      { peer: address, export: store.name, from: loser.peer?.connection.peer },
+      'taken over: the client that wrote until now is fenced',
+    );
+    const fenced = loser.session.end();
+    this.#cleared.set(store, Promise.all([this.#cleared.get(store), fenced]));
+    const { peer: dismissed } = loser;
+    this.#over(loser);
+    this.#dismiss(dismissed, {
+      code: 'DST_E_TAKEN_OVER',
+      message: `${formatPeer(address)} has taken over export "${store.name}": end this client, and check what is there`,
+    });
+  }
+
+  /** Makes this connection the session's, in place of the one that it had. */
+  #connect(held: Held, peer: Peer): void {
+    held.lease?.cancel();
+    held.lease = undefined;
+    const older = held.peer;
+    held.peer = peer;
+    this.#joined.set(peer, held);
+    this.#claims.moved(held.session.store, held.key, peer.connection.peer);
+    this.#dismiss(older, { code: 'DST_E_FENCED', message: 'a newer connection has taken over' });
+  }
+
+  #dismiss(peer: Peer | undefined, failure: Failure): void {
+    // Nothing that a dismissed connection brings is carried out, which is a fence too.
+    if (this.#rules.fence) peer?.dismiss(failure);
+  }
+
+  /** The lease counts from when its client was heard last. */
+  #startLease(held: Held, silentMs: number): void {
+    const { clock, leaseMs, log } = this.#options;
+    const lease = clock.after(Math.max(0, leaseMs - silentMs), async () => {
+      // Whoever comes next, its client or another, must be fenced from what is in progress.
+      await held.session.fenced();
+      if (held.lease !== lease) return;
+      this.#over(held);
+      log.info(
+        { export: held.session.store.name, leaseMs },
+        'lease lapsed: its client stayed away',
+      );
+    });
+    held.lease = lease;
+  }
+
+  /** From here on a connection that it may still have is nobody's, and claims nothing. */
+  #over(held: Held): void {
+    held.lease?.cancel();
+    held.lease = undefined;
+    if (held.peer !== undefined) this.#joined.delete(held.peer);
+    held.peer = undefined;
+    this.#held.delete(held.key);
+    this.#claims.release(held.session.store, held.key);
+  }
+
+  #tell(held: Held, peer: Peer, what: string): void {
+    const { store } = held.session;
+    this.#options.log.info({ peer: peer.connection.peer, export: store.name }, what);
+  }
+}
+
+function keyOf(hello: Hello): string {
+  return hello.session.toString('hex');
+}
