@@ -1,5 +1,13 @@
 import { DstError } from '../errors.js';
-import type { CloseReason, Connection, Listener, PeerAddress, Stream } from './transport.js';
+import type {
+  CloseReason,
+  Connection,
+  DialLimits,
+  Listener,
+  PeerAddress,
+  Stream,
+} from './transport.js';
+import { throwIfAborted } from './wait-for.js';
 
 /** How the in-memory network behaves; tests inject faults here. */
 export interface MemoryNetworkOptions {
@@ -52,8 +60,9 @@ export class MemoryNetwork {
     };
   }
 
-  /** Rejects with DST_E_UNREACHABLE while nobody listens. */
-  async dial(): Promise<MemoryConnection> {
+  /** Rejects with DST_E_UNREACHABLE while nobody listens, and with DST_E_ABORTED. */
+  async dial({ signal }: DialLimits = {}): Promise<MemoryConnection> {
+    throwIfAborted(signal);
     const accept = this.#accept;
     if (accept === undefined) {
       throw new DstError('DST_E_UNREACHABLE', 'nobody listens on the in-memory network');

@@ -54,6 +54,20 @@ export interface Connection {
   keepAlive(): void;
 }
 
+/** What bounds one attempt to connect. */
+export interface DialLimits {
+  /** For the attempt as a whole, ms; CONNECT_TIMEOUT_MS unless given. */
+  readonly timeoutMs?: number;
+  /**
+   * Aborted when the connection is not wanted any more: the attempt then rejects at once with
+   * DST_E_ABORTED and leaves nothing open. A connection that was made just before is the
+   * caller's to close.
+   */
+  readonly signal?: AbortSignal;
+  /** Counts up from 0: an export with several addresses is tried at another one first each time. */
+  readonly attempt?: number;
+}
+
 export interface Listener {
   readonly address: PeerAddress;
   readonly transport: Connection['transport'];

@@ -50,7 +50,7 @@ async function onMemory(
   server.attach(network.listen());
   return cluster(
     server,
-    () => network.dial(),
+    (request) => network.dial(request),
     () => network.cut(),
     async () => {},
   );
@@ -70,8 +70,8 @@ async function onQuic(server: ExportServer): Promise<Cluster> {
   const open = new Set<{ close(reason: string): void }>();
   return cluster(
     server,
-    async () => {
-      const connection = await dialQuic({ host: '127.0.0.1', port, trust });
+    async (request) => {
+      const connection = await dialQuic({ host: '127.0.0.1', port, trust, ...request });
       open.add(connection);
       connection.onClose(() => open.delete(connection));
       return connection;

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import {
@@ -17,7 +17,7 @@ import { ENGINE_OPTIONS } from '../../src/transport/quic/options.js';
 import { usePrivateFolder } from '../../src/transport/quic/private-folder.js';
 import { REPOSITORY_ROOT } from '../support/paths.js';
 import { soon, until } from '../support/wait.js';
-import { certificatesFor } from './fixtures.js';
+import { certificatesFor, temporaryDirectory } from './fixtures.js';
 
 const HOST = '127.0.0.1';
 
@@ -76,6 +76,23 @@ test('names of an authority’s certificate are matched, so the engine verifies 
   const { connect, authorityPem } = await engineServer(t, ['localhost']);
   await soon(connect('localhost', authorityPem).ready(), 'the handshake');
   assert.equal(await closeCode(connect('other.example', authorityPem)), BAD_CERTIFICATE);
+});
+
+test('the system’s authorities count beside ours, and are read each time, so we name none', async (t) => {
+  const { connect, authorityPem } = await engineServer(t, ['localhost']);
+  const other = await certificatesFor(t, ['localhost']);
+  const otherPem = readFileSync(other.authority.path, 'utf8');
+  const path = join(temporaryDirectory(t), 'system.pem');
+  writeFileSync(path, authorityPem);
+  const named = process.env.SSL_CERT_FILE;
+  assert.ok(named !== undefined && !existsSync(named));
+  process.env.SSL_CERT_FILE = path;
+  try {
+    await soon(connect('localhost', otherPem).ready(), 'the handshake');
+  } finally {
+    process.env.SSL_CERT_FILE = named;
+  }
+  assert.equal(await closeCode(connect('localhost', otherPem)), UNKNOWN_CA);
 });
 
 interface Hooks {

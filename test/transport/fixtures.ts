@@ -1,3 +1,5 @@
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -53,6 +55,17 @@ export async function quicListener(
   if (listener === undefined) throw new Error(`nothing listens on ${host}`);
   t.after(() => listener.close());
   return listener;
+}
+
+/** A UDP port of this machine on which nothing listens. */
+export async function closedPort(): Promise<number> {
+  const socket = createSocket('udp4');
+  socket.bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  const { port } = socket.address();
+  socket.close();
+  await once(socket, 'close');
+  return port;
 }
 
 export interface Transport {

@@ -9,7 +9,7 @@ import type { Identity } from '../../src/trust/identity.js';
 import type { ServerTrust } from '../../src/trust/server-trust.js';
 import { soon, until } from '../support/wait.js';
 import { certificatePem, keyPem, makeAuthority, makeServer } from '../trust/certificate-maker.js';
-import { certificatesFor, failsWith, quicListener } from './fixtures.js';
+import { certificatesFor, closedPort, failsWith, quicListener } from './fixtures.js';
 
 const HOUR_MS = 60 * 60 * 1000;
 
@@ -33,17 +33,6 @@ async function dialOnce(
   } finally {
     assert.equal(streams, 0, 'something was sent before the certificate was accepted');
   }
-}
-
-/** A UDP port of this machine on which nothing listens. */
-async function closedPort(): Promise<number> {
-  const socket = createSocket('udp4');
-  socket.bind(0, '127.0.0.1');
-  await once(socket, 'listening');
-  const { port } = socket.address();
-  socket.close();
-  await once(socket, 'close');
-  return port;
 }
 
 for (const address of ['127.0.0.1', '::1']) {

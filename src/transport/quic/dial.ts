@@ -1,200 +1,79 @@
-import type { X509Certificate } from 'node:crypto';
-import { lookup } from 'node:dns/promises';
-import { isIP } from 'node:net';
-import { connectQuic, type QuicClientSession } from '@currentspace/http3';
 import { DstError } from '../../errors.js';
 import { CONNECT_TIMEOUT_MS } from '../../limits.js';
-import { describeHandshakeFailure } from '../../trust/handshake-failure.js';
-import { type ServerTrust, verifyServerChain } from '../../trust/server-trust.js';
-import { parseSessionTicketChain } from '../../trust/session-ticket.js';
-import type { Connection, PeerAddress } from '../transport.js';
-import { ENGINE_OPTIONS } from './options.js';
+import type { ServerTrust } from '../../trust/server-trust.js';
+import { addressesOf, type HostAddresses } from '../host-addresses.js';
+import type { Connection, DialLimits } from '../transport.js';
+import { dialAddress } from './dial-address.js';
 import { usePrivateFolder } from './private-folder.js';
-import { QuicConnection } from './quic-connection.js';
-import { refusedPort } from './refused-port.js';
 
-export interface QuicDialOptions {
+export interface QuicDialOptions extends DialLimits {
   /** A name or an address, without brackets. */
   readonly host: string;
   readonly port: number;
   readonly trust: ServerTrust;
-  /** For all addresses of the name together, ms. */
-  readonly timeoutMs?: number;
+  /** The host's addresses, where they do not come from the system's name service. */
+  readonly addresses?: HostAddresses;
 }
-
-/** Sent as the server's name where there is none to send: an address is not allowed there. */
-const NAMELESS = 'address.invalid';
 
 /**
  * Connects to an export and verifies its certificate before anything of ours is sent. The
- * addresses of a name are asked for anew each time, and tried in turn.
+ * addresses of a name are asked for anew each time, and tried in turn from the one that
+ * `attempt` points to; those that are left share the time that is left.
  *
- * Rejects with DST_E_RESOLVE, DST_E_REFUSED, DST_E_UNREACHABLE (no answer in time), or what
- * `verifyServerChain` and `describeHandshakeFailure` say.
+ * Rejects with DST_E_RESOLVE, DST_E_REFUSED, DST_E_UNREACHABLE (no answer in time),
+ * DST_E_ABORTED, or what `verifyServerChain` and `describeHandshakeFailure` say.
  */
 export async function dialQuic(options: QuicDialOptions): Promise<Connection> {
   usePrivateFolder();
-  const addresses = await resolve(options.host);
-  const deadlineMs = performance.now() + (options.timeoutMs ?? CONNECT_TIMEOUT_MS);
-  let failure: unknown;
+  const { host, port, trust, signal, timeoutMs = CONNECT_TIMEOUT_MS, attempt = 0 } = options;
+  const deadlineMs = performance.now() + timeoutMs;
+  const known = options.addresses ?? addressesOf(host);
+  const addresses = rotate(await known.resolve({ timeoutMs, signal }), attempt);
+  const failures: AddressFailure[] = [];
   for (const [index, address] of addresses.entries()) {
-    const leftMs = deadlineMs - performance.now();
-    if (leftMs <= 0) break;
+    const shareMs = (deadlineMs - performance.now()) / (addresses.length - index);
+    const peer = { address, port };
     try {
-      const peer = { address, port: options.port };
-      return await dialAddress(options, peer, leftMs / (addresses.length - index));
+      const connection = await dialAddress({ host, peer, trust, timeoutMs: shareMs, signal });
+      known.connected = address;
+      return connection;
     } catch (error) {
-      failure = error;
       // Another address of the same name would show the same certificate.
-      if (error instanceof DstError && !MAY_TRY_NEXT.has(error.code)) throw error;
+      if (!(error instanceof DstError) || !MAY_TRY_NEXT.has(error.code)) throw error;
+      failures.push({ address, error });
     }
   }
-  throw failure ?? unreachable(options, CONNECT_TIMEOUT_MS);
+  throw failureOf(options, failures);
+}
+
+interface AddressFailure {
+  readonly address: string;
+  readonly error: DstError;
 }
 
 const MAY_TRY_NEXT = new Set<string>(['DST_E_UNREACHABLE', 'DST_E_REFUSED']);
 
-async function resolve(host: string): Promise<string[]> {
-  if (isIP(host) !== 0) return [host];
-  try {
-    const found = await lookup(host, { all: true });
-    return found.map(({ address }) => address);
-  } catch (cause) {
-    throw new DstError(
-      'DST_E_RESOLVE',
-      `the name "${host}" does not resolve: check it, or this machine's name service`,
-      { cause },
-    );
-  }
+function rotate<T>(items: readonly T[], by: number): T[] {
+  const start = by % Math.max(1, items.length);
+  return [...items.slice(start), ...items.slice(0, start)];
 }
 
-async function dialAddress(
-  options: QuicDialOptions,
-  peer: PeerAddress,
-  timeoutMs: number,
-): Promise<Connection> {
-  const { host, trust } = options;
-  // The engine matches names of authorities' certificates, and neither addresses (C13) nor a
-  // pinned leaf. What it cannot check is checked here alone, the rest in both places.
-  const engineVerifies = trust.kind === 'authorities' && isIP(host) === 0;
-  const session = connectQuic(
-    { ...peer, servername: isIP(host) === 0 ? host : NAMELESS },
-    {
-      ...ENGINE_OPTIONS,
-      connectTimeoutMs: Math.max(1, Math.floor(timeoutMs)),
-      rejectUnauthorized: engineVerifies,
-      ...(engineVerifies ? { ca: authoritiesPem(trust.certificates) } : {}),
-    },
+/** What to say when no address answered: the one reason, or the list of them. */
+function failureOf(options: QuicDialOptions, failures: readonly AddressFailure[]): DstError {
+  const { host, port } = options;
+  const [first] = failures;
+  if (first !== undefined && failures.length === 1) return first.error;
+  const refused = failures.length > 0 && failures.every(isRefused);
+  const reasons = failures.map(
+    (failure) => `${failure.address} (${isRefused(failure) ? 'nothing listens' : 'no answer'})`,
   );
-  session.on('error', () => {});
-  const probe = refusedPort(peer);
-  try {
-    const chain = await Promise.race([
-      handshake(session, options, timeoutMs),
-      probe.refused.then(() => {
-        throw refused(options);
-      }),
-    ]);
-    verifyServerChain(trust, chain, host, new Date());
-    await ready(session, options);
-    return new QuicConnection(session, peer, fingerprint(chain));
-  } catch (error) {
-    session.close(0, 'the client gave up').catch(() => {});
-    throw error;
-  } finally {
-    probe.stop();
-  }
-}
-
-/**
- * Waits for the end of the handshake and for the session ticket, from which the certificates
- * that the export showed are read: the engine has no other way to tell them. The ticket is
- * made by our own TLS stack after it checked that the export holds the certificate's key.
- */
-function handshake(
-  session: QuicClientSession,
-  options: QuicDialOptions,
-  timeoutMs: number,
-): Promise<X509Certificate[]> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(unreachable(options, timeoutMs)), timeoutMs);
-    const settle = (act: () => void) => {
-      clearTimeout(timer);
-      try {
-        act();
-      } catch (error) {
-        reject(error as Error);
-      }
-    };
-    session.once('sessionTicket', (ticket: Buffer) =>
-      settle(() => resolve(parseSessionTicketChain(ticket))),
-    );
-    session.once('close', (info: { errorCode: number }) =>
-      settle(() => {
-        const by = session.handshakeComplete ? 'peer' : 'us';
-        reject(describeHandshakeFailure(info.errorCode, options.host, by));
-      }),
-    );
-    // A TLS failure is told better by the 'close' event, which has come by then if it comes.
-    session
-      .ready()
-      .catch((error: Error) =>
-        settle(() =>
-          reject(isTimeout(error) ? unreachable(options, timeoutMs) : unstarted(options, error)),
-        ),
-      );
-  });
-}
-
-/** The export may end the connection between its ticket and this. */
-async function ready(session: QuicClientSession, options: QuicDialOptions): Promise<void> {
-  try {
-    await session.ready();
-  } catch (cause) {
-    throw new DstError(
-      'DST_E_CONNECTION_LOST',
-      `${where(options)} ended the connection at once: see the export's log`,
-      { cause },
-    );
-  }
-}
-
-function isTimeout(error: Error): boolean {
-  return error.message.includes('timed out');
-}
-
-function authoritiesPem(certificates: readonly X509Certificate[]): string {
-  return certificates.map((certificate) => certificate.toString()).join('');
-}
-
-function fingerprint(chain: readonly X509Certificate[]): Buffer {
-  const [leaf] = chain;
-  return Buffer.from((leaf?.fingerprint256 ?? '').replaceAll(':', ''), 'hex');
-}
-
-function where({ host, port }: QuicDialOptions): string {
-  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
-}
-
-function unreachable(options: QuicDialOptions, timeoutMs: number): DstError {
   return new DstError(
-    'DST_E_UNREACHABLE',
-    `${where(options)} did not answer within ${Math.round(timeoutMs / 100) / 10} s: check that the export runs there and that UDP port ${options.port} is open on the way`,
+    refused ? 'DST_E_REFUSED' : 'DST_E_UNREACHABLE',
+    `no address of ${host} answered on UDP port ${port}: ${reasons.join(', ')}; check that the export runs there and that the port is open on the way`,
+    { cause: new AggregateError(failures.map(({ error }) => error)) },
   );
 }
 
-/** As where this machine has no socket or no route of the address's kind. */
-function unstarted(options: QuicDialOptions, cause: Error): DstError {
-  return new DstError(
-    'DST_E_UNREACHABLE',
-    `cannot send to ${where(options)}: ${cause.message}; check this machine's network`,
-    { cause },
-  );
-}
-
-function refused(options: QuicDialOptions): DstError {
-  return new DstError(
-    'DST_E_REFUSED',
-    `nothing listens on UDP port ${options.port} of ${options.host}: start the export there, or check the port`,
-  );
+function isRefused({ error }: AddressFailure): boolean {
+  return error.code === 'DST_E_REFUSED';
 }
