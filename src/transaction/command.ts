@@ -1,5 +1,6 @@
 import type { Payload } from '../block/payload.js';
 import type { ReplyFrame, RequestKind } from '../protocol/frame.js';
+import { KIND } from '../protocol/kinds.js';
 
 /**
  * A block command as the engine sees it: small enough to be one transaction. The caller
@@ -12,8 +13,9 @@ export interface Command {
   readonly lengthBytes: number;
   /** Bytes that count against credit: those written, or those that the reply will hold. */
   readonly creditBytes: number;
-  /** What a write writes; unchanged until the completion. */
-  readonly payload: Payload | undefined;
+  /** What a write writes; unchanged until the completion, or until the engine has put a copy
+   * of its own in its place. */
+  payload: Payload | undefined;
 }
 
 /** The end of a command: the export's reply, or the error that stands in its place. */
@@ -29,4 +31,16 @@ export interface Transmit<C extends Command> {
   readonly transaction: number;
   readonly retired: number;
   readonly slot: number;
+}
+
+/** Whether it changes what the device holds. */
+export function changes(command: Command): boolean {
+  const { kind } = command;
+  return kind === KIND.write || kind === KIND.trim || kind === KIND.writeZeroes;
+}
+
+export function overlap(one: Command, other: Command): boolean {
+  return (
+    one.offset < other.offset + other.lengthBytes && other.offset < one.offset + one.lengthBytes
+  );
 }

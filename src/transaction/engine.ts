@@ -1,37 +1,50 @@
 /**
  * The client's transaction engine: which command goes out when and on which stream, what is
- * in flight, and what is sent again. It does no I/O and reads no clock.
+ * in flight, what is sent again, and what is kept until it is durable. It does no I/O and
+ * reads no clock.
  *
  *   submit ──> queued ──pollTransmit──> in flight ──handleReply──> completion
- *                ^                          │
- *                └── handleDisconnected ────┤        (resent on the next connection)
- *                └── handleCorrupt ─────────┘        (resent on this one)
+ *                ^                          │                          │
+ *                ├── handleDisconnected ────┤ (the next connection)    └─> replay log, until
+ *                ├── handleTimeout ─────────┤ (this one, fresh stream)     a flush covers it
+ *                └── handleCorrupt ─────────┘
  *
  * Who calls what, in order: after any `submit` or `handle*` call, drain `pollTransmit`, then
- * `pollCompletion`; arm one timer for `nextTimeoutMs()` and call `handleTimeout` when it
- * fires. Ownership: `#unfinished` holds every transaction that has no completion yet, in id
- * order; a transaction is either in `#queue` or holds a slot, never both.
+ * `takeCompletions`; arm one timer for `nextTimeoutMs()` and call `handleTimeout` when it
+ * fires.
+ *
+ * What must stay true:
+ * - Two changes (write, trim, write zeroes) that overlap are never in flight together. So the
+ *   order of the log is the order in which the export made them, and making a change anew
+ *   that is not acked yet harms nothing.
+ * - While a replay is due, nothing but the replay goes out.
+ * - An id is given when a transaction is first sent, so ids grow in the order of sending, and
+ *   `retired` is below every id that may still be sent.
  */
 import { DstError, invariant } from '../errors.js';
 import type { ReplyFrame } from '../protocol/frame.js';
+import { protocolError } from '../protocol/header.js';
+import { KIND } from '../protocol/kinds.js';
 import type { Credit } from '../protocol/messages.js';
-import type { Command, Completion, Transmit } from './command.js';
+import { ByteWindow } from './byte-window.js';
+import { ChangesInFlight } from './changes-in-flight.js';
+import { type Command, type Completion, changes, type Transmit } from './command.js';
+import { Patience } from './patience.js';
+import { Queue } from './queue.js';
+import { ReplayLog } from './replay-log.js';
+import { Sent } from './sent.js';
+import { Slots } from './slots.js';
+import { newTransaction, type Transaction } from './transaction.js';
 
-export interface EngineOptions {
-  /** How long a transaction may go unanswered before it counts as lost, ms. */
+export interface EngineOptions<C extends Command> {
+  /** How long a transaction may go unanswered before it is sent again, ms. */
   readonly resendTimeoutMs: number;
   /** Resends before a command fails with EIO; Infinity to never give up. */
   readonly maxResends: number;
-}
-
-interface Transaction<C extends Command> {
-  readonly id: number;
-  readonly command: C;
-  /** Stream slot while in flight, -1 while queued. */
-  slot: number;
-  sent: boolean;
-  resends: number;
-  deadlineMs: number;
+  /** Bytes of acked changes to keep until a flush covers them; 0 keeps none. */
+  readonly replayBufferBytes: number;
+  /** Makes a command of the engine's own: a replayed change, or a flush to cover the log. */
+  readonly own: (command: Command) => C;
 }
 
 export interface EngineCounters {
@@ -40,33 +53,41 @@ export interface EngineCounters {
   resent: number;
   timedOut: number;
   corrupt: number;
+  replayed: number;
 }
 
 export class TransactionEngine<C extends Command> {
-  readonly #options: EngineOptions;
-  readonly #unfinished = new Map<number, Transaction<C>>();
-  /** Ids that wait for a connection or for credit, in the order in which they go out. */
-  #queue: Transaction<C>[] = [];
-  #queueHead = 0;
-  readonly #completions: Completion<C>[] = [];
-  #completionsHead = 0;
-  readonly #freeSlots: number[] = [];
-  #slotCount = 0;
+  readonly #options: EngineOptions<C>;
+  readonly #patience: Patience;
+  readonly #window = new ByteWindow();
+  readonly #log: ReplayLog;
+  /** Callers' transactions that have not ended, in the order of submission. */
+  readonly #unfinished = new Set<Transaction<C>>();
+  readonly #sent = new Sent<C>();
+  readonly #changing = new ChangesInFlight();
+  readonly #queue = new Queue<Transaction<C>>();
+  #completions: Completion<C>[] = [];
+  #slots = new Slots<Transaction<C>>();
+  /** What has ended while a copy of it went unanswered: that one's stream has stalled. */
+  readonly #strays = new Set<Transaction<C>>();
   #credit: Credit | undefined;
-  #inFlight = 0;
-  #inFlightBytes = 0;
-  #nextId = 1;
-  #retired = 1;
+  /** Replayed changes that have not ended; while undefined, no replay is due. */
+  #replaying: Set<Transaction<C>> | undefined;
+  #ownFlush: Transaction<C> | undefined;
+  #lostTrack = false;
   readonly counters: EngineCounters = {
     submitted: 0,
     completed: 0,
     resent: 0,
     timedOut: 0,
     corrupt: 0,
+    replayed: 0,
   };
 
-  constructor(options: EngineOptions) {
+  constructor(options: EngineOptions<C>) {
     this.#options = options;
+    this.#patience = new Patience(options.resendTimeoutMs);
+    this.#log = new ReplayLog(options.replayBufferBytes);
   }
 
   // ---- Getters -------------------------------------------------------------------------
@@ -75,112 +96,157 @@ export class TransactionEngine<C extends Command> {
     return this.#credit !== undefined;
   }
 
-  /** Transactions sent on the current connection and not yet answered. */
+  /** Copies of transactions that were sent on this connection and not yet answered. */
   get inFlight(): number {
-    return this.#inFlight;
+    return this.#slots.count;
   }
 
   get inFlightBytes(): number {
-    return this.#inFlightBytes;
+    return this.#slots.bytes;
   }
 
-  /** Transactions without a completion, in flight or queued. */
+  /** Commands without a completion, in flight or queued. */
   get unfinished(): number {
     return this.#unfinished.size;
   }
 
   /** Every id below it has ended. */
   get retired(): number {
-    return this.#retired;
+    return this.#sent.retired;
+  }
+
+  /** What the export may lose when its machine goes down: bytes of acked, unflushed changes. */
+  get unflushedBytes(): number {
+    return this.#log.bytes;
+  }
+
+  get replaying(): boolean {
+    return this.#replaying !== undefined;
+  }
+
+  /**
+   * A change failed here while a copy of it may still arrive at the export: nothing is sent
+   * until the connection has been ended, so that the next one fences that copy.
+   */
+  get lostTrack(): boolean {
+    return this.#lostTrack;
+  }
+
+  /**
+   * Whether a copy in flight has gone unanswered for suspiciously long, also one of what has
+   * ended by another copy: it holds a slot and credit, without which nothing may go in the end.
+   */
+  overdue(nowMs: number): boolean {
+    if (this.#strays.size > 0) return true;
+    for (const { copies, suspectAtMs } of this.#sent.all()) {
+      if (copies > 0 && suspectAtMs <= nowMs) return true;
+    }
+    return false;
   }
 
   // ---- Mutators ------------------------------------------------------------------------
 
-  /** Takes a command on; it goes out when there is a connection and credit. Returns its id. */
-  submit(command: C, nowMs: number): number {
-    const transaction: Transaction<C> = {
-      id: this.#nextId++,
-      command,
-      slot: -1,
-      sent: false,
-      resends: 0,
-      deadlineMs: nowMs + this.#options.resendTimeoutMs,
-    };
-    this.#unfinished.set(transaction.id, transaction);
-    this.#queue.push(transaction);
+  /** Takes a command on; it goes out when there is a connection and credit. */
+  submit(command: C, nowMs: number): void {
+    const transaction = this.#newTransaction(command, 'caller', nowMs);
+    transaction.kept = this.#log.keep(command);
+    this.#unfinished.add(transaction);
+    if (this.#replaying === undefined) this.#queue.push(transaction);
     this.counters.submitted++;
-    return transaction.id;
   }
 
   /** Ends every unfinished command with an error. */
   failAll(error: Error): void {
-    for (const transaction of [...this.#unfinished.values()]) this.#fail(transaction, error);
+    for (const transaction of [...this.#unfinished]) this.#finish(transaction, undefined, error);
   }
 
   // ---- What happened -------------------------------------------------------------------
 
-  /** A connection was welcomed: everything unanswered goes out again on it, oldest first. */
-  handleConnected(credit: Credit, nowMs: number): void {
+  /**
+   * A connection was welcomed: everything unanswered goes out again on it, oldest first.
+   * With `cacheLost`, the export may have lost what it acked and did not flush, and all of
+   * that goes out before.
+   */
+  handleConnected(credit: Credit, cacheLost: boolean, nowMs: number): void {
     this.handleDisconnected(nowMs);
     this.#credit = credit;
+    // By its old id the export could answer for what was made before its cache was lost. None of
+    // it is acked, so making it anew is harmless; and old ids would hold a replay's window.
+    if (cacheLost) this.#sent.renew();
+    // A replay that was cut short starts over: nothing else has gone out since.
+    if (this.#replaying !== undefined || (cacheLost && this.#log.size > 0)) {
+      this.#startReplay(nowMs);
+    }
   }
 
   /** The connection is gone; what was in flight waits for the next one. */
   handleDisconnected(nowMs: number): void {
     this.#credit = undefined;
-    this.#queue = [...this.#unfinished.values()];
-    this.#queueHead = 0;
-    for (const transaction of this.#queue) {
-      transaction.slot = -1;
-      transaction.deadlineMs = nowMs + this.#options.resendTimeoutMs;
+    this.#doubt(nowMs);
+    this.#slots = new Slots();
+    this.#strays.clear();
+    this.#lostTrack = false;
+    this.#changing.clear();
+    for (const own of this.#replaying ?? []) this.#drop(own);
+    this.#replaying?.clear();
+    if (this.#ownFlush !== undefined) this.#drop(this.#ownFlush);
+    this.#ownFlush = undefined;
+    for (const transaction of this.#unfinished) {
+      transaction.copies = 0;
+      transaction.resendAtMs = nowMs + this.#options.resendTimeoutMs;
     }
-    this.#freeSlots.length = 0;
-    this.#slotCount = 0;
-    this.#inFlight = 0;
-    this.#inFlightBytes = 0;
+    this.#queueCallers();
   }
 
   /**
-   * A reply on the current connection. A reply to a transaction that is not in flight is
-   * late or doubled, and is ignored. Returns whether it ended a command.
+   * A reply on the current connection. A reply to a copy of what has ended meanwhile is
+   * ignored. Throws DST_E_PROTOCOL for one that answers nothing sent on that slot.
    */
-  handleReply(reply: ReplyFrame): boolean {
-    const transaction = this.#unfinished.get(reply.transaction);
-    if (transaction === undefined || transaction.slot < 0) return false;
-    this.#release(transaction);
-    this.#finish(transaction, reply, undefined);
-    return true;
+  handleReply(slot: number, reply: ReplyFrame, nowMs: number): void {
+    const transaction = this.#answered(slot, reply.transaction);
+    if (transaction.ended) return;
+    const { kind, creditBytes } = transaction.command;
+    const tookMs = nowMs - transaction.sentMs;
+    this.#patience.learn(kind, tookMs);
+    if (creditBytes > 0) this.#window.onAnswer(creditBytes, this.#slots.bytes, tookMs, nowMs);
+    this.#finish(transaction, reply, this.#remember(transaction, reply));
   }
 
   /** The reply, or the request as the export got it, failed its checksum: send it again. */
-  handleCorrupt(id: number): void {
-    const transaction = this.#unfinished.get(id);
-    if (transaction === undefined || transaction.slot < 0) return;
+  handleCorrupt(slot: number, id: number): void {
+    const transaction = this.#answered(slot, id);
     this.counters.corrupt++;
-    this.#release(transaction);
+    if (transaction.ended || transaction.queued) return;
+    transaction.queued = true;
     // Behind the queue it could wait for the window, and the window for it.
-    if (this.#queueHead > 0) this.#queue[--this.#queueHead] = transaction;
-    else this.#queue.unshift(transaction);
+    this.#queue.putBack(transaction);
+  }
+
+  /** The export has these in progress: they are slow, not lost. */
+  handleWorking(ids: readonly number[], nowMs: number): void {
+    for (const id of ids) {
+      const transaction = this.#sent.get(id);
+      if (transaction !== undefined && transaction.copies > 0) this.#expect(transaction, nowMs);
+    }
   }
 
   /**
-   * Time has passed. Returns true when a transaction in flight went unanswered for too long:
-   * the caller must replace the connection, and the next one carries the resend. While there
-   * is no connection, each timeout counts as a resend that could not be made.
+   * Time has passed. What went unanswered for too long goes out once more, on a fresh stream.
+   * While there is no connection, each timeout counts as a resend that could not be made.
    */
-  handleTimeout(nowMs: number): boolean {
-    let suspect = false;
-    for (const transaction of [...this.#unfinished.values()]) {
-      if (transaction.deadlineMs > nowMs) continue;
-      transaction.deadlineMs = nowMs + this.#options.resendTimeoutMs;
-      if (transaction.slot >= 0) {
+  handleTimeout(nowMs: number): void {
+    const late = [...this.#unfinished, ...this.#own()].filter((each) => each.resendAtMs <= nowMs);
+    // The oldest is put back last, and so comes first.
+    for (const transaction of late.reverse()) {
+      transaction.resendAtMs = nowMs + this.#options.resendTimeoutMs;
+      if (transaction.copies > 0 && !transaction.queued) {
         this.counters.timedOut++;
-        suspect = true;
+        transaction.queued = true;
+        this.#queue.putBack(transaction);
       } else if (!this.connected) {
         this.#countResend(transaction);
       }
     }
-    return suspect;
   }
 
   // ---- What to do now ------------------------------------------------------------------
@@ -189,113 +255,224 @@ export class TransactionEngine<C extends Command> {
   pollTransmit(nowMs: number): Transmit<C> | undefined {
     const credit = this.#credit;
     if (credit === undefined) return undefined;
-    const transaction = this.#nextAffordable(credit);
+    const transaction = this.#nextAffordable(credit, nowMs);
     if (transaction === undefined) return undefined;
-    transaction.slot = this.#freeSlots.pop() ?? this.#slotCount++;
-    transaction.deadlineMs = nowMs + this.#options.resendTimeoutMs;
+    const { command } = transaction;
+    if (transaction.id === 0) {
+      this.#sent.giveId(transaction);
+      // Of the first copy, as an answer to that one may be what ends the flush.
+      transaction.covers = this.#log.next;
+    }
+    this.#changing.add(transaction);
+    transaction.queued = false;
     transaction.sent = true;
-    this.#inFlight++;
-    this.#inFlightBytes += transaction.command.creditBytes;
-    return {
-      command: transaction.command,
-      transaction: transaction.id,
-      retired: this.#retired,
-      slot: transaction.slot,
-    };
-  }
-
-  /** The next command that ended, or undefined. */
-  pollCompletion(): Completion<C> | undefined {
-    const completion = this.#completions[this.#completionsHead++];
-    if (completion === undefined) {
-      this.#completions.length = 0;
-      this.#completionsHead = 0;
+    transaction.resendAtMs = nowMs + this.#options.resendTimeoutMs;
+    if (transaction.copies === 0) {
+      transaction.sentMs = nowMs;
+      this.#expect(transaction, nowMs);
     }
-    return completion;
+    transaction.copies++;
+    const slot = this.#slots.take(transaction, command.creditBytes);
+    return { command, transaction: transaction.id, retired: this.#sent.retired, slot };
   }
 
-  /** When `handleTimeout` has something to do; undefined while nothing is unfinished. */
-  nextTimeoutMs(): number | undefined {
+  /** The commands that have ended since the last call. */
+  takeCompletions(): readonly Completion<C>[] {
+    if (this.#completions.length === 0) return this.#completions;
+    const taken = this.#completions;
+    this.#completions = [];
+    return taken;
+  }
+
+  /** When something is to be done next: a resend, or a look at `overdue`. */
+  nextTimeoutMs(nowMs: number): number | undefined {
     let earliestMs: number | undefined;
-    for (const { deadlineMs } of this.#unfinished.values()) {
-      if (earliestMs === undefined || deadlineMs < earliestMs) earliestMs = deadlineMs;
+    const consider = (atMs: number) => {
+      if (earliestMs === undefined || atMs < earliestMs) earliestMs = atMs;
+    };
+    for (const { copies, queued, resendAtMs, suspectAtMs } of this.#sent.all()) {
+      if (copies === 0) continue;
+      if (!queued) consider(resendAtMs);
+      if (suspectAtMs > nowMs) consider(suspectAtMs);
     }
+    if (!this.connected) for (const { resendAtMs } of this.#unfinished) consider(resendAtMs);
     return earliestMs;
+  }
+
+  // ---- Replay and flush ----------------------------------------------------------------
+
+  /** Puts the whole log before everything else. */
+  #startReplay(nowMs: number): void {
+    const replays: Transaction<C>[] = [];
+    for (const command of this.#log.commands()) {
+      replays.push(this.#newTransaction(this.#options.own(command), 'replay', nowMs));
+    }
+    invariant(replays.length > 0, 'a replay of nothing was started');
+    this.#replaying = new Set(replays);
+    this.#queue.replace(replays);
+  }
+
+  #endReplay(): void {
+    this.#replaying = undefined;
+    this.#queueCallers();
+  }
+
+  #queueCallers(): void {
+    for (const transaction of this.#unfinished) transaction.queued = true;
+    this.#queue.replace([...this.#unfinished]);
+  }
+
+  /** Keeps what must be replayed, drops what a flush covered; the error that stands instead. */
+  #remember(transaction: Transaction<C>, reply: ReplyFrame): DstError | undefined {
+    const { command, origin, covers } = transaction;
+    const failed = reply.kind === KIND.failed;
+    if (origin === 'replay') {
+      this.counters.replayed++;
+      if (failed) this.#log.onReplayFailed();
+    } else if (command.kind === KIND.flush) {
+      return this.#log.onFlushed(covers, failed, origin === 'flush');
+    } else if (!failed && changes(command)) {
+      this.#log.onChanged(command, transaction.kept);
+      transaction.kept = undefined;
+    }
+    return undefined;
+  }
+
+  /** Flushes on its own account when the log has come near its bound. */
+  #flushInTime(nowMs: number): void {
+    if (this.#ownFlush !== undefined || this.#replaying !== undefined) return;
+    if (this.#log.size === 0) return;
+    const next = this.#queue.first;
+    // A resend goes first: the flush could wait for the window, and the window for it.
+    if (next !== undefined && next.id !== 0) return;
+    const blocked = next !== undefined && !this.#fitsLog(next);
+    if (!blocked && !this.#log.nearBound) return;
+    this.#ownFlush = this.#newTransaction(
+      this.#options.own({
+        kind: KIND.flush,
+        flags: 0,
+        offset: 0,
+        lengthBytes: 0,
+        creditBytes: 0,
+        payload: undefined,
+      }),
+      'flush',
+      nowMs,
+    );
+    this.#queue.putBack(this.#ownFlush);
+  }
+
+  #fitsLog({ command, origin }: Transaction<C>): boolean {
+    if (origin !== 'caller' || !changes(command)) return true;
+    return this.#log.fits(command, this.#changing.bytes);
   }
 
   // ---- Inside --------------------------------------------------------------------------
 
-  /** Takes the head of the queue if it may go now, past those that have ended meanwhile. */
-  #nextAffordable(credit: Credit): Transaction<C> | undefined {
-    for (;;) {
-      const transaction = this.#queue[this.#queueHead];
-      if (transaction === undefined) {
-        this.#queue.length = 0;
-        this.#queueHead = 0;
-        return undefined;
-      }
-      if (!this.#unfinished.has(transaction.id)) {
-        this.#dequeue();
-        continue;
-      }
-      if (!this.#affordable(transaction, credit)) return undefined;
-      this.#dequeue();
-      if (!transaction.sent || this.#countResend(transaction)) return transaction;
-    }
+  #newTransaction(command: C, origin: Transaction<C>['origin'], nowMs: number): Transaction<C> {
+    return newTransaction(command, origin, nowMs + this.#options.resendTimeoutMs);
   }
 
-  /** Drops the head. What lies before the head is cut off now and then, not each time. */
-  #dequeue(): void {
-    this.#queueHead++;
-    if (this.#queueHead < 1024 || this.#queueHead * 2 < this.#queue.length) return;
-    this.#queue.splice(0, this.#queueHead);
-    this.#queueHead = 0;
+  /** Takes the head of the queue if it may go now, past those that have ended. */
+  #nextAffordable(credit: Credit, nowMs: number): Transaction<C> | undefined {
+    while (!this.#lostTrack) {
+      while (this.#queue.first?.ended) this.#queue.shift();
+      this.#flushInTime(nowMs);
+      const transaction = this.#queue.first;
+      if (transaction === undefined || !this.#affordable(transaction, credit)) return undefined;
+      this.#queue.shift();
+      if (!transaction.sent || this.#countResend(transaction)) return transaction;
+    }
+    return undefined;
   }
 
   #affordable(transaction: Transaction<C>, credit: Credit): boolean {
-    if (transaction.id - this.#retired >= credit.window) return false;
-    if (this.#inFlight >= credit.transactions) return false;
-    // One alone may always go, so that a small credit slows a client and never stops it.
-    if (this.#inFlight === 0) return true;
-    return this.#inFlightBytes + transaction.command.creditBytes <= credit.bytes;
+    const { command } = transaction;
+    if (this.#sent.distance(transaction) >= credit.window) return false;
+    if (!this.#slots.affords(command.creditBytes, credit, this.#window.bytes)) return false;
+    if (!changes(command) || this.#changing.has(transaction)) return true;
+    return this.#fitsLog(transaction) && !this.#changing.touches(transaction);
   }
 
-  /** Gives the slot and the credit back. */
-  #release(transaction: Transaction<C>): void {
-    invariant(transaction.slot >= 0, 'a transaction without a slot was released');
-    this.#freeSlots.push(transaction.slot);
-    transaction.slot = -1;
-    this.#inFlight--;
-    this.#inFlightBytes -= transaction.command.creditBytes;
+  /**
+   * What is late on a connection that ends may only have been slow: a line that carries it in
+   * two seconds would be given up after one for ever, and never carry it.
+   */
+  #doubt(nowMs: number): void {
+    const late = new Set<Command['kind']>();
+    for (const { command, copies, suspectAtMs } of this.#sent.all()) {
+      if (copies > 0 && suspectAtMs <= nowMs) late.add(command.kind);
+    }
+    for (const kind of late) this.#patience.doubt(kind);
+    if (late.size > 0) this.#window.shrink(nowMs);
+  }
+
+  /** Sets when an answer is due from now. */
+  #expect(transaction: Transaction<C>, nowMs: number): void {
+    transaction.resendAtMs = nowMs + this.#options.resendTimeoutMs;
+    transaction.suspectAtMs = nowMs + this.#patience.limitMs(transaction.command.kind);
+  }
+
+  /** What the engine has sent on its own account, and waits for. */
+  #own(): Transaction<C>[] {
+    const own = this.#ownFlush === undefined ? [] : [this.#ownFlush];
+    return [...(this.#replaying ?? []), ...own].filter(({ copies }) => copies > 0);
+  }
+
+  /** Frees the slot that an answer came on, and tells whose it was. */
+  #answered(slot: number, id: number): Transaction<C> {
+    const transaction = this.#slots.at(slot);
+    if (transaction === undefined || transaction.id !== id) {
+      throw protocolError(`an answer to transaction ${id}, which was not asked there`);
+    }
+    this.#slots.release(slot);
+    transaction.copies--;
+    if (transaction.copies === 0) this.#strays.delete(transaction);
+    return transaction;
   }
 
   /** Counts one more resend; past the bound the command fails, and false is returned. */
   #countResend(transaction: Transaction<C>): boolean {
     transaction.resends++;
-    if (transaction.resends <= this.#options.maxResends) {
+    // What the engine sends on its own account has nobody to fail to.
+    if (transaction.resends <= this.#options.maxResends || transaction.origin !== 'caller') {
       this.counters.resent++;
       return true;
     }
-    this.#fail(
-      transaction,
-      new DstError(
-        'DST_E_RESENDS',
-        `the export did not answer after ${this.#options.maxResends} resends; check it and the network`,
-        { errno: 'EIO' },
-      ),
-    );
+    if (transaction.copies > 0 && changes(transaction.command)) this.#lostTrack = true;
+    this.#finish(transaction, undefined, unanswered(this.#options.maxResends));
     return false;
   }
 
-  #fail(transaction: Transaction<C>, error: Error): void {
-    // Its slot stays taken until the connection ends: the reply may still come on it.
-    this.#finish(transaction, undefined, error);
+  #finish(transaction: Transaction<C>, reply: ReplyFrame | undefined, error?: Error): void {
+    const { command, origin } = transaction;
+    this.#drop(transaction);
+    if (transaction.copies > 0) this.#strays.add(transaction);
+    if (origin === 'caller') {
+      this.#unfinished.delete(transaction);
+      if (transaction.kept !== undefined) this.#log.release(transaction.kept);
+      this.counters.completed++;
+    } else if (origin === 'replay') {
+      this.#replaying?.delete(transaction);
+      if (this.#replaying?.size === 0) this.#endReplay();
+    } else {
+      this.#ownFlush = undefined;
+    }
+    this.#completions.push({ command, reply: error === undefined ? reply : undefined, error });
   }
 
-  #finish(transaction: Transaction<C>, reply: ReplyFrame | undefined, error?: Error): void {
-    this.#unfinished.delete(transaction.id);
-    while (this.#retired < this.#nextId && !this.#unfinished.has(this.#retired)) this.#retired++;
-    this.counters.completed++;
-    this.#completions.push({ command: transaction.command, reply, error });
+  /** Forgets a transaction, but for the slots that copies of it may hold. */
+  #drop(transaction: Transaction<C>): void {
+    transaction.ended = true;
+    this.#changing.delete(transaction);
+    this.#sent.drop(transaction);
   }
+}
+
+function unanswered(maxResends: number): DstError {
+  return new DstError(
+    'DST_E_RESENDS',
+    `the export did not answer after ${maxResends} resends; check it and the network`,
+    { errno: 'EIO' },
+  );
 }
