@@ -3,13 +3,9 @@
  * the streams that carry transactions, by the slot numbers of the transaction engine.
  */
 import { randomBytes } from 'node:crypto';
+import type { Clock, Timer } from '../clock.js';
 import { DstError, invariant } from '../errors.js';
-import {
-  CONNECT_TIMEOUT_MS,
-  CONTROL_BODY_BYTES_MAX,
-  PING_INTERVAL_MS,
-  PINGS_UNANSWERED_MAX,
-} from '../limits.js';
+import { CONTROL_BODY_BYTES_MAX, LEAVE_TIMEOUT_MS, PINGS_UNANSWERED_MAX } from '../limits.js';
 import { FrameDecoder } from '../protocol/decoder.js';
 import { encodeControl } from '../protocol/encode.js';
 import { type Frame, isControl, isReply, type ReplyFrame } from '../protocol/frame.js';
@@ -49,11 +45,29 @@ export interface LinkRequest {
   readonly epoch: number;
   readonly checksums: readonly string[];
   readonly readOnly: boolean;
+  /** The session has been welcomed before. */
+  readonly resuming: boolean;
+  readonly takeover: boolean;
+}
+
+export interface LinkOptions {
+  readonly clock: Clock;
+  readonly pingIntervalMs: number;
+  /** From HELLO to WELCOME. */
+  readonly timeoutMs: number;
+  /** Aborted when the link is not wanted any more. */
+  readonly signal?: AbortSignal;
 }
 
 export interface LinkHandlers {
-  onReply(reply: ReplyFrame): void;
+  onReply(slot: number, reply: ReplyFrame): void;
   onNotice(notice: Notice): void;
+  /** A ping went unanswered for its whole interval. */
+  onSilence(): void;
+  /** Something came after that. */
+  onHeard(): void;
+  /** A ping interval has passed in which something came. */
+  onAlive(): void;
   /** Called once, when the link is of no more use. */
   onDown(reason: DstError): void;
 }
@@ -69,77 +83,98 @@ interface AwaitedPong {
 export class Link {
   readonly connection: Connection;
   readonly welcome: Welcome;
+  readonly #options: LinkOptions;
   readonly #control: Stream;
   readonly #slots: (Stream | undefined)[] = [];
   #handlers: LinkHandlers | undefined;
+  /** What came before somebody listened. */
+  #early: Notice[] = [];
   #down: DstError | undefined;
-  #pingTimer: NodeJS.Timeout | undefined;
+  #pingTimer: Timer | undefined;
   #pingSequence = 0;
   #unanswered = 0;
   #heard = true;
   #awaitedPongs: AwaitedPong[] = [];
 
-  private constructor(connection: Connection, control: Stream, welcome: Welcome) {
+  private constructor(
+    connection: Connection,
+    control: Stream,
+    welcome: Welcome,
+    options: LinkOptions,
+  ) {
     this.connection = connection;
     this.welcome = welcome;
     this.#control = control;
+    this.#options = options;
   }
 
   /**
-   * Dials, says HELLO and waits for WELCOME. Rejects with the export's own refusal, with
-   * DST_E_TIMEOUT past CONNECT_TIMEOUT_MS, or with what the dial rejected with.
+   * Says HELLO on a new connection and waits for WELCOME. Rejects with the export's own
+   * refusal, with DST_E_TIMEOUT or DST_E_CONNECTION_LOST; the connection is closed then.
    */
-  static async open(dial: Dial, request: LinkRequest): Promise<Link> {
-    const connection = await dial({
-      timeoutMs: CONNECT_TIMEOUT_MS,
-      signal: new AbortController().signal,
-      attempt: 0,
-    });
+  static async greet(
+    connection: Connection,
+    request: LinkRequest,
+    options: LinkOptions,
+  ): Promise<Link> {
+    const { clock, timeoutMs, signal } = options;
+    let giveUp: (reason: DstError) => void = () => {};
+    const abort = () => giveUp(lost({ message: 'it is not wanted any more' }));
+    const timer = clock.after(timeoutMs, () => giveUp(noWelcome(timeoutMs)));
+    signal?.addEventListener('abort', abort, { once: true });
     try {
-      return await Link.#greet(connection, request);
+      return await new Promise<Link>((resolve, reject) => {
+        giveUp = reject;
+        if (signal?.aborted) abort();
+        Link.#exchange(connection, request, options, resolve, reject);
+      });
     } catch (error) {
       connection.close('the handshake failed');
       throw error;
+    } finally {
+      timer.cancel();
+      signal?.removeEventListener('abort', abort);
     }
   }
 
-  static #greet(connection: Connection, request: LinkRequest): Promise<Link> {
-    return new Promise((resolve, reject) => {
-      const control = connection.openStream();
-      let link: Link | undefined;
-      const timer = setTimeout(() => reject(noWelcome()), CONNECT_TIMEOUT_MS);
-      const decoder = new FrameDecoder(
-        (header) => {
-          if (header.payloadBytes > CONTROL_BODY_BYTES_MAX) throw protocolError('a long body');
-        },
-        (frame) => {
-          if (link !== undefined) {
-            link.#onControl(frame);
-            return;
-          }
-          const welcome = Link.#readAnswer(frame, request);
-          clearTimeout(timer);
-          link = new Link(connection, control, welcome);
-          resolve(link);
-        },
-      );
-      control.onData((chunk) => {
-        try {
-          decoder.push(chunk);
-        } catch (error) {
-          if (!(error instanceof DstError)) throw error;
-          clearTimeout(timer);
-          if (link === undefined) reject(error);
-          else link.fail(error);
+  static #exchange(
+    connection: Connection,
+    request: LinkRequest,
+    options: LinkOptions,
+    resolve: (link: Link) => void,
+    reject: (error: DstError) => void,
+  ): void {
+    const control = connection.openStream();
+    let link: Link | undefined;
+    const decoder = new FrameDecoder(
+      (header) => {
+        if (header.payloadBytes > CONTROL_BODY_BYTES_MAX) throw protocolError('a long body');
+      },
+      (frame) => {
+        if (link !== undefined) {
+          link.#onControl(frame);
+          return;
         }
-      });
-      connection.onClose((reason) => {
-        clearTimeout(timer);
-        if (link === undefined) reject(lost(reason));
-        else link.#goDown(lost(reason));
-      });
-      control.write([encodeControl(KIND.hello, 0, helloBody(helloOf(request)))]);
+        link = new Link(connection, control, Link.#readAnswer(frame, request), options);
+        resolve(link);
+      },
+    );
+    control.onData((chunk) => {
+      try {
+        decoder.push(chunk);
+      } catch (error) {
+        if (!(error instanceof DstError)) throw error;
+        if (link === undefined) reject(error);
+        else link.fail(error);
+      }
     });
+    connection.onClose((reason) => {
+      if (link === undefined) reject(lost(reason));
+      else link.#goDown(lost(reason));
+    });
+    control.write([
+      encodeControl(KIND.hello, 0, helloBody(helloOf(request, options.pingIntervalMs))),
+    ]);
   }
 
   /** The WELCOME that answers our HELLO. Throws the refusal, or DST_E_PROTOCOL. */
@@ -167,7 +202,18 @@ export class Link {
       handlers.onDown(this.#down);
       return;
     }
-    this.#pingTimer = setInterval(() => this.#tick(), PING_INTERVAL_MS);
+    this.#armPing();
+    for (const notice of this.#early.splice(0)) handlers.onNotice(notice);
+  }
+
+  /** Nothing has been heard since a ping that is an interval old. */
+  get silent(): boolean {
+    return this.#unanswered > 0;
+  }
+
+  /** Has the transport ask for a sign of life now: after an outage it resumes the sooner. */
+  probe(): void {
+    if (this.#down === undefined) this.connection.keepAlive();
   }
 
   /** Sends a request's pieces on a slot's stream, which is opened at its first use. */
@@ -189,7 +235,7 @@ export class Link {
         reject(this.#down);
         return;
       }
-      const sentMs = performance.now();
+      const sentMs = this.#options.clock.nowMs();
       this.#awaitedPongs.push({ sequence: this.#sendPing(), sentMs, resolve, reject });
     });
   }
@@ -198,6 +244,23 @@ export class Link {
   fail(error: DstError): void {
     this.#goDown(error);
     this.connection.close(error.message);
+  }
+
+  /**
+   * Tells the export that the session is over, and ends the link once that was heard, or after
+   * LEAVE_TIMEOUT_MS: a transport that is closed at once may lose what was written last.
+   */
+  leave(): Promise<void> {
+    this.#handlers = undefined;
+    return new Promise((resolve) => {
+      if (this.#down === undefined) this.#control.write([encodeControl(KIND.leave, 0)]);
+      const timer = this.#options.clock.after(LEAVE_TIMEOUT_MS, () => this.close('left'));
+      this.connection.onClose(() => {
+        timer.cancel();
+        this.close('left');
+        resolve();
+      });
+    });
   }
 
   /** Ends the link; nobody hears of it. */
@@ -218,11 +281,11 @@ export class Link {
       },
       (frame) => {
         if (!isReply(frame)) throw protocolError('a frame that is no reply on a request stream');
-        this.#handlers?.onReply(frame);
+        this.#handlers?.onReply(slot, frame);
       },
     );
     stream.onData((chunk) => {
-      this.#heard = true;
+      this.#hear();
       if (this.#down !== undefined) return;
       try {
         decoder.push(chunk);
@@ -236,43 +299,51 @@ export class Link {
 
   #onControl(frame: Frame): void {
     if (this.#down !== undefined) return;
-    this.#heard = true;
+    this.#hear();
     if (!isControl(frame)) throw protocolError('a transaction on the control stream');
     if (frame.kind === KIND.pong) this.#onPong(frame.sequence);
     else if (frame.kind === KIND.notice) {
       const notice = readNotice(frame.body);
-      if (notice !== undefined) this.#handlers?.onNotice(notice);
+      if (notice === undefined) return;
+      if (this.#handlers === undefined) this.#early.push(notice);
+      else this.#handlers.onNotice(notice);
     } else throw protocolError('a frame out of turn on the control stream');
   }
 
   #onPong(sequence: number): void {
-    if (sequence === this.#pingSequence) this.#unanswered = 0;
-    const nowMs = performance.now();
+    const nowMs = this.#options.clock.nowMs();
     const answered = this.#awaitedPongs.filter((pong) => pong.sequence <= sequence);
     this.#awaitedPongs = this.#awaitedPongs.filter((pong) => pong.sequence > sequence);
     for (const pong of answered) pong.resolve(nowMs - pong.sentMs);
   }
 
-  /** Anything heard since the last tick proves the peer alive as well as a pong does. */
+  /** Anything that comes proves the peer alive as well as a pong does. */
+  #hear(): void {
+    this.#heard = true;
+    if (!this.silent) return;
+    this.#unanswered = 0;
+    this.#handlers?.onHeard();
+  }
+
+  #armPing(): void {
+    this.#pingTimer = this.#options.clock.after(this.#options.pingIntervalMs, () => this.#tick());
+  }
+
   #tick(): void {
     this.connection.keepAlive();
-    if (this.#heard) {
-      this.#heard = false;
-      this.#unanswered = 0;
-      this.#sendPing();
+    if (this.#heard) this.#handlers?.onAlive();
+    else this.#unanswered++;
+    this.#heard = false;
+    if (this.#unanswered >= PINGS_UNANSWERED_MAX) {
+      const silentMs = this.#options.pingIntervalMs * PINGS_UNANSWERED_MAX;
+      this.fail(
+        new DstError('DST_E_PEER_SILENT', `the export was silent for ${silentMs / 1000} s`),
+      );
       return;
     }
-    this.#unanswered++;
-    if (this.#unanswered < PINGS_UNANSWERED_MAX) {
-      this.#sendPing();
-      return;
-    }
-    this.fail(
-      new DstError(
-        'DST_E_PEER_SILENT',
-        `the export was silent for ${(PING_INTERVAL_MS * PINGS_UNANSWERED_MAX) / 1000} s`,
-      ),
-    );
+    this.#sendPing();
+    this.#armPing();
+    if (this.silent) this.#handlers?.onSilence();
   }
 
   #sendPing(): number {
@@ -284,13 +355,13 @@ export class Link {
   #goDown(reason: DstError): void {
     if (this.#down !== undefined) return;
     this.#down = reason;
-    clearInterval(this.#pingTimer);
+    this.#pingTimer?.cancel();
     for (const pong of this.#awaitedPongs.splice(0)) pong.reject(reason);
     this.#handlers?.onDown(reason);
   }
 }
 
-function helloOf(request: LinkRequest): Hello {
+function helloOf(request: LinkRequest, pingIntervalMs: number): Hello {
   return {
     version: PROTOCOL_VERSION,
     intent: request.intent,
@@ -300,6 +371,9 @@ function helloOf(request: LinkRequest): Hello {
     nonce: randomBytes(NONCE_BYTES),
     checksums: request.checksums,
     readOnly: request.readOnly,
+    resuming: request.resuming,
+    takeover: request.takeover,
+    pingIntervalMs,
     agent: AGENT,
   };
 }
@@ -308,9 +382,9 @@ function lost(reason: CloseReason): DstError {
   return new DstError('DST_E_CONNECTION_LOST', `the connection was lost: ${reason.message}`);
 }
 
-function noWelcome(): DstError {
+function noWelcome(timeoutMs: number): DstError {
   return new DstError(
     'DST_E_TIMEOUT',
-    `the export did not answer within ${CONNECT_TIMEOUT_MS / 1000} s; is it overloaded or of another version?`,
+    `the export did not answer within ${timeoutMs / 1000} s; is it overloaded or of another version?`,
   );
 }

@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { CHECKSUM_NAMES } from '../../wasm/checksums.js';
+import { systemClock } from '../clock.js';
+import { CONNECT_TIMEOUT_MS, PING_INTERVAL_MS } from '../limits.js';
 import { type ExportDescription, SESSION_BYTES, type Welcome } from '../protocol/messages.js';
 import type { Connection } from '../transport/transport.js';
 import { type Dial, Link } from './link.js';
@@ -28,7 +30,14 @@ export async function listExports(dial: Dial): Promise<readonly ExportDescriptio
 export async function exportInfo(dial: Dial, exportName: string): Promise<ExportInfo> {
   const link = await ask(dial, 'info', exportName);
   // Started, so that an export that falls silent is noticed.
-  link.start({ onReply() {}, onNotice() {}, onDown() {} });
+  link.start({
+    onReply() {},
+    onNotice() {},
+    onSilence() {},
+    onAlive() {},
+    onHeard() {},
+    onDown() {},
+  });
   const roundTripsMs: number[] = [];
   try {
     for (let i = 0; i < PINGS; i++) roundTripsMs.push(await link.ping());
@@ -47,13 +56,21 @@ export async function exportInfo(dial: Dial, exportName: string): Promise<Export
   };
 }
 
-function ask(dial: Dial, intent: 'list' | 'info', exportName: string): Promise<Link> {
-  return Link.open(dial, {
-    intent,
-    exportName,
-    session: randomBytes(SESSION_BYTES),
-    epoch: 1,
-    checksums: CHECKSUM_NAMES,
-    readOnly: false,
-  });
+async function ask(dial: Dial, intent: 'list' | 'info', exportName: string): Promise<Link> {
+  const { signal } = new AbortController();
+  const connection = await dial({ timeoutMs: CONNECT_TIMEOUT_MS, signal, attempt: 0 });
+  return Link.greet(
+    connection,
+    {
+      intent,
+      exportName,
+      session: randomBytes(SESSION_BYTES),
+      epoch: 1,
+      checksums: CHECKSUM_NAMES,
+      readOnly: false,
+      resuming: false,
+      takeover: false,
+    },
+    { clock: systemClock, pingIntervalMs: PING_INTERVAL_MS, timeoutMs: CONNECT_TIMEOUT_MS },
+  );
 }

@@ -7,13 +7,12 @@ import type {
   WriteZeroesFlags,
 } from '../block/device.js';
 import { type Payload, payloadOf, slicePieces } from '../block/payload.js';
-import { invariant } from '../errors.js';
 import { TRANSACTION_SPLIT_BYTES } from '../limits.js';
 import { decodeExtents } from '../protocol/extents.js';
 import type { ReplyFrame } from '../protocol/frame.js';
 import { protocolError } from '../protocol/header.js';
 import { FLAG, KIND } from '../protocol/kinds.js';
-import type { ExportDescription, Welcome } from '../protocol/messages.js';
+import type { ExportDescription } from '../protocol/messages.js';
 import { RemoteSession, type SessionOptions } from './session.js';
 
 /**
@@ -23,26 +22,25 @@ import { RemoteSession, type SessionOptions } from './session.js';
 export class RemoteDevice implements BlockDevice {
   readonly description: string;
   readonly session: RemoteSession;
-  readonly geometry: Geometry;
   readonly capabilities: Capabilities;
   readonly #splitBytes: number;
 
   private constructor(session: RemoteSession, exportName: string) {
-    const offered = exportOf(session.welcome);
     this.session = session;
     this.description = `export "${exportName}"`;
-    this.geometry = {
-      sizeBytes: offered.sizeBytes,
-      minimumBlockBytes: offered.minimumBlockBytes,
-      preferredBlockBytes: offered.preferredBlockBytes,
-    };
-    this.capabilities = capabilitiesOf(offered);
-    this.#splitBytes = Math.min(TRANSACTION_SPLIT_BYTES, session.welcome.payloadBytesMax);
+    this.capabilities = capabilitiesOf(session.offered);
+    this.#splitBytes = Math.min(TRANSACTION_SPLIT_BYTES, session.payloadBytesMax);
   }
 
   /** Connects; rejects with a `DstError` that says why where that fails. */
   static async connect(options: SessionOptions): Promise<RemoteDevice> {
     return new RemoteDevice(await RemoteSession.open(options), options.exportName);
+  }
+
+  /** As it is now: the export may be resized. */
+  get geometry(): Geometry {
+    const { sizeBytes, minimumBlockBytes, preferredBlockBytes } = this.session.offered;
+    return { sizeBytes, minimumBlockBytes, preferredBlockBytes };
   }
 
   get verifier(): Buffer {
@@ -57,14 +55,16 @@ export class RemoteDevice implements BlockDevice {
     return payloadOf(parts.flatMap((part) => part.pieces));
   }
 
-  async write(offset: number, payload: Payload, flags: WriteFlags): Promise<void> {
+  // No async function: that would hold the payload until the ack, and the session has its own.
+  write(offset: number, payload: Payload, flags: WriteFlags): Promise<void> {
     const bits = flags.fua ? FLAG.fua : 0;
     const { lengthBytes } = payload;
     if (lengthBytes <= this.#splitBytes) {
-      await this.session.run(KIND.write, bits, offset, lengthBytes, lengthBytes, payload);
-      return;
+      return this.session
+        .run(KIND.write, bits, offset, lengthBytes, lengthBytes, payload)
+        .then(nothing);
     }
-    await settleAll(
+    return settleAll(
       this.#split(offset, lengthBytes, (start, bytes) => {
         const part = payloadOf(slicePieces(payload, start - offset, bytes));
         return this.session.run(KIND.write, bits, start, bytes, bytes, part);
@@ -98,8 +98,11 @@ export class RemoteDevice implements BlockDevice {
     await this.session.run(KIND.cache, 0, offset, lengthBytes, 0, undefined);
   }
 
-  async close(): Promise<void> {
-    this.session.close();
+  /** The export tells of a new size by itself. */
+  async reread(): Promise<void> {}
+
+  close(): Promise<void> {
+    return this.session.close();
   }
 
   async #readOne(offset: number, lengthBytes: number): Promise<Payload> {
@@ -130,16 +133,13 @@ export class RemoteDevice implements BlockDevice {
   }
 }
 
+function nothing(): void {}
+
 /** Waits for all, even past a failure: the caller's payload must stay put until then. */
 async function settleAll(parts: Promise<unknown>[]): Promise<void> {
   const results = await Promise.allSettled(parts);
   const failed = results.find((result) => result.status === 'rejected');
   if (failed !== undefined) throw failed.reason;
-}
-
-function exportOf(welcome: Welcome): ExportDescription {
-  invariant(welcome.export !== undefined, 'a WELCOME without an export was accepted');
-  return welcome.export;
 }
 
 function capabilitiesOf(offered: ExportDescription): Capabilities {

@@ -1,34 +1,36 @@
 /**
  * The client's session with one export: drives the transaction engine over one link after
- * another. What was in flight on a link that dies goes out again on the next one.
+ * another. A link that is suspected stays in use while another is dialled, and whichever
+ * answers first is kept; what was in flight on one that is given up goes out again.
  */
-import { randomBytes } from 'node:crypto';
 import { type Checksum, type ChecksumName, loadChecksum } from '../../wasm/checksums.js';
 import type { Payload } from '../block/payload.js';
-import type { Clock } from '../clock.js';
-import { DstError, invariant } from '../errors.js';
+import { type Clock, systemClock, type Timer } from '../clock.js';
+import { DstError } from '../errors.js';
 import {
-  REDIAL_DELAY_MAX_MS,
-  REDIAL_DELAY_MIN_MS,
+  CONNECT_TIMEOUT_MS,
+  PING_INTERVAL_MS,
+  REPLAY_BUFFER_BYTES,
   RESEND_TIMEOUT_MS,
   RESENDS_MAX,
+  SUSPECT_AFTER_MIN_MS,
 } from '../limits.js';
 import type { Log } from '../log.js';
-import { encodeRequest } from '../protocol/encode.js';
-import { NO_CHECKSUM, NO_PIECES, type ReplyFrame, type RequestKind } from '../protocol/frame.js';
-import { decodeMap } from '../protocol/header.js';
+import { NO_CHECKSUM, type ReplyFrame, type RequestKind } from '../protocol/frame.js';
 import { KIND } from '../protocol/kinds.js';
 import {
-  ERRNO_DAMAGED,
+  type ExportDescription,
   failureError,
   type Notice,
-  readFailure,
-  SESSION_BYTES,
   type Welcome,
 } from '../protocol/messages.js';
-import type { Command, Transmit } from '../transaction/command.js';
 import { type EngineCounters, TransactionEngine } from '../transaction/engine.js';
-import { type Dial, Link } from './link.js';
+import { deviceError, encodeCommand, isDamaged, type PendingCommand } from './commands.js';
+import { Connector } from './connector.js';
+import type { Dial, Link } from './link.js';
+import { Redialer } from './redialer.js';
+import type { SessionIdentity } from './session-identity.js';
+import { StateLog } from './state-log.js';
 
 export interface SessionOptions {
   readonly dial: Dial;
@@ -49,21 +51,12 @@ export interface SessionOptions {
   readonly takeover?: boolean;
   /** Calls back whenever the way to the export may be another one; returns how to stop. */
   readonly watchPath?: (changed: () => void) => () => void;
+  /** To be kept by whoever tries more than once to open the session. */
+  readonly identity?: SessionIdentity;
   readonly clock?: Clock;
   /** From 0 to below 1. */
   readonly random?: () => number;
 }
-
-/** A command of ours, with whoever waits for it. */
-export interface PendingCommand extends Command {
-  /** Of the payload, by the algorithm of that name; empty before it is first sent. */
-  checksum: Buffer;
-  checksumName: ChecksumName | undefined;
-  resolve(reply: ReplyFrame): void;
-  reject(error: Error): void;
-}
-
-const EPOCH_FIRST = 1;
 
 /** Refusals that another attempt cannot change. */
 const FINAL_REFUSALS = new Set<string>([
@@ -71,49 +64,97 @@ const FINAL_REFUSALS = new Set<string>([
   'DST_E_VERSION',
   'DST_E_CHECKSUM_NONE',
   'DST_E_SESSION',
+  'DST_E_TAKEN_OVER',
 ]);
+
+/** How an attempt ends that gave way to another of ours. */
+const OWN_DOING = new Set<string>(['DST_E_ABORTED', 'DST_E_FENCED', 'DST_E_EPOCH']);
 
 export class RemoteSession {
   readonly #options: SessionOptions;
-  readonly #id: Buffer;
+  readonly #clock: Clock;
+  readonly #connector: Connector;
+  readonly #redialer: Redialer;
   readonly #engine: TransactionEngine<PendingCommand>;
-  #epoch = EPOCH_FIRST;
+  readonly #states: StateLog;
+  readonly #unwatch: () => void;
   #link: Link;
   #linkUp = false;
+  #downSinceMs = 0;
   #checksum: Checksum;
-  #timer: NodeJS.Timeout | undefined;
-  #redialDelayMs = REDIAL_DELAY_MIN_MS;
-  #redialTimer: NodeJS.Timeout | undefined;
+  #offered: ExportDescription;
+  /** The longest payload of one transaction; commands are split by it. */
+  readonly payloadBytesMax: number;
+  readonly #replayBufferBytes: number;
+  #verifier: Buffer;
+  #suspected = false;
+  #pathChanged = false;
+  #timer: Timer | undefined;
+  #outageTimer: Timer | undefined;
   #closed: DstError | undefined;
   #tellRefused: (reason: DstError) => void = () => {};
   reconnects = 0;
-  /** Resolves when the export has refused the session for good: every command fails from then. */
+  /** Resolves when the session has ended for good by itself: every command fails from then. */
   readonly refused = new Promise<DstError>((resolve) => {
     this.#tellRefused = resolve;
   });
 
-  private constructor(options: SessionOptions, id: Buffer, link: Link, checksum: Checksum) {
+  private constructor(options: SessionOptions, connector: Connector, link: Link, sum: Checksum) {
     this.#options = options;
-    this.#id = id;
+    this.#clock = options.clock ?? systemClock;
+    this.#connector = connector;
+    this.#states = new StateLog(options.log, options.exportName);
+    this.#checksum = sum;
     this.#link = link;
-    this.#checksum = checksum;
+    this.#offered = offeredBy(link.welcome);
+    this.#verifier = link.welcome.verifier;
+    this.payloadBytesMax = link.welcome.payloadBytesMax;
+    // Where nothing can be flushed, there is nothing that a flush would cover.
+    this.#replayBufferBytes = this.#offered.capabilities.includes('flush')
+      ? (options.replayBufferBytes ?? REPLAY_BUFFER_BYTES)
+      : 0;
     this.#engine = new TransactionEngine({
       resendTimeoutMs: options.resendTimeoutMs ?? RESEND_TIMEOUT_MS,
       maxResends: options.maxResends ?? RESENDS_MAX,
+      replayBufferBytes: this.#replayBufferBytes,
+      own: (command) => ({
+        ...command,
+        checksum: NO_CHECKSUM,
+        checksumName: undefined,
+        resolve() {},
+        reject: (error) => this.#states.ownFailed(error),
+      }),
     });
-    this.#adopt(link, checksum);
+    this.#redialer = new Redialer({
+      clock: this.#clock,
+      random: options.random ?? Math.random,
+      urgent: () => this.#engine.unfinished > 0 || this.#engine.replaying,
+      attempt: (request) => this.#attempt(request),
+    });
+    this.#unwatch = options.watchPath?.(() => this.#onPathChanged()) ?? (() => {});
+    this.#adopt(link, sum);
   }
 
   /** Connects for the first time; rejects with the reason where that fails. */
   static async open(options: SessionOptions): Promise<RemoteSession> {
-    const id = randomBytes(SESSION_BYTES);
-    const link = await openLink(options, id, EPOCH_FIRST);
-    return new RemoteSession(options, id, link, await checksumOf(link));
+    const connector = new Connector({
+      ...options,
+      clock: options.clock ?? systemClock,
+      pingIntervalMs: options.pingIntervalMs ?? PING_INTERVAL_MS,
+    });
+    const { signal } = new AbortController();
+    const link = await connector.open({ timeoutMs: CONNECT_TIMEOUT_MS, signal, attempt: 0 });
+    return new RemoteSession(options, connector, link, await checksumOf(link));
   }
 
   /** What the export said of itself, last. */
   get welcome(): Welcome {
     return this.#link.welcome;
+  }
+
+  /** The store as it is now: it may be resized. */
+  get offered(): ExportDescription {
+    return this.#offered;
   }
 
   get connected(): boolean {
@@ -127,6 +168,11 @@ export class RemoteSession {
   /** Commands submitted and not yet ended. */
   get unfinished(): number {
     return this.#engine.unfinished;
+  }
+
+  /** Bytes of acked changes that no flush covers yet. */
+  get unflushedBytes(): number {
+    return this.#engine.unflushedBytes;
   }
 
   /**
@@ -146,23 +192,15 @@ export class RemoteSession {
         reject(this.#closed);
         return;
       }
+      const checksum = NO_CHECKSUM;
+      const wire = { kind, flags, offset, lengthBytes, creditBytes, payload };
       this.#engine.submit(
-        {
-          kind,
-          flags,
-          offset,
-          lengthBytes,
-          creditBytes,
-          payload,
-          checksum: NO_CHECKSUM,
-          checksumName: undefined,
-          resolve,
-          reject,
-        },
-        performance.now(),
+        { ...wire, checksum, checksumName: undefined, resolve, reject },
+        this.#clock.nowMs(),
       );
       this.#transmit();
       this.#armTimer();
+      if (this.#redialer.running) this.#redialer.hurry();
     });
   }
 
@@ -171,71 +209,133 @@ export class RemoteSession {
     return this.#link.ping();
   }
 
-  /** Ends the session; commands that are not done reject. */
-  close(): void {
+  /**
+   * Ends the session; commands that are not done reject. Resolves when the export knows, where
+   * it can be reached: the next client need not wait for the lease then.
+   */
+  async close(): Promise<void> {
     if (this.#closed !== undefined) return;
-    this.#end(new DstError('DST_E_CLOSED', 'the device was closed', { errno: 'ESHUTDOWN' }));
+    const link = this.#linkUp ? this.#link : undefined;
+    const left = link?.leave();
+    this.#end(new DstError('DST_E_CLOSED', 'the device was closed', { errno: 'ESHUTDOWN' }), link);
+    await left;
   }
 
   // ---- Connecting ----------------------------------------------------------------------
 
-  async #connect(): Promise<void> {
-    const link = await openLink(this.#options, this.#id, ++this.#epoch);
-    const checksum = await checksumOf(link);
-    if (this.#closed === undefined) this.#adopt(link, checksum);
-    else link.close('the device was closed');
+  async #attempt(request: Parameters<Dial>[0]): Promise<void> {
+    try {
+      if (this.#linkUp) this.#link.probe();
+      const link = await this.#connector.open(request);
+      const checksum = await checksumOf(link);
+      // A later HELLO has fenced it, or is about to.
+      const outdated = link.welcome.epoch !== this.#connector.epoch;
+      if (this.#closed !== undefined || outdated) link.close('it is not wanted any more');
+      else this.#readopt(link, checksum);
+    } catch (error) {
+      if (!(error instanceof DstError)) throw error;
+      if (this.#closed !== undefined) return;
+      // While a link works, another address of the export's name may be somebody else's.
+      const final = this.#linkUp
+        ? 'DST_E_TAKEN_OVER' === error.code
+        : FINAL_REFUSALS.has(error.code);
+      if (final) this.#giveUp(error);
+      else if (!this.#linkUp && !OWN_DOING.has(error.code)) this.#states.failed(error);
+    }
+  }
+
+  #readopt(link: Link, checksum: Checksum): void {
+    this.reconnects++;
+    const old = this.#link;
+    const outageMs = this.#linkUp ? 0 : this.#clock.nowMs() - this.#downSinceMs;
+    this.#linkUp = false;
+    old.close('a newer connection has taken over');
+    this.#states.up({ epoch: link.welcome.epoch, outageMs: Math.round(outageMs) });
+    this.#adopt(link, checksum);
   }
 
   /** Makes a welcomed link the one in use; what is unanswered goes out on it at once. */
   #adopt(link: Link, checksum: Checksum): void {
+    const { welcome } = link;
+    if (welcome.payloadBytesMax < this.payloadBytesMax) {
+      this.#giveUp(
+        new DstError(
+          'DST_E_LIMIT',
+          `the export came back with a limit of ${welcome.payloadBytesMax} bytes a transaction, and had ${this.payloadBytesMax}: connect again`,
+        ),
+      );
+      link.close('its limits are too low');
+      return;
+    }
+    this.#redialer.stop();
+    this.#outageTimer?.cancel();
+    this.#outageTimer = undefined;
     this.#link = link;
     this.#checksum = checksum;
     this.#linkUp = true;
-    this.#engine.handleConnected(link.welcome.credit, performance.now());
+    this.#suspected = false;
+    this.#pathChanged = false;
+    this.#resize(offeredBy(welcome).sizeBytes);
+    const cacheLost = !welcome.verifier.equals(this.#verifier);
+    this.#verifier = welcome.verifier;
+    if (cacheLost) this.#states.cacheLost(this.#engine.unflushedBytes, this.#replayBufferBytes > 0);
+    this.#engine.handleConnected(welcome.credit, cacheLost, this.#clock.nowMs());
     link.start({
-      onReply: (reply) => this.#onReply(reply),
+      onReply: (slot, reply) => this.#onReply(slot, reply),
       onNotice: (notice) => this.#onNotice(notice),
+      onSilence: () => this.#review(),
+      onHeard: () => this.#review(),
+      onAlive: () => this.#redialer.succeeded(),
       onDown: (reason) => this.#onDown(link, reason),
     });
     this.#transmit();
+    this.#armTimer();
   }
 
   #onDown(link: Link, reason: DstError): void {
     if (link !== this.#link || !this.#linkUp || this.#closed !== undefined) return;
     this.#linkUp = false;
-    this.#options.log.warn(
-      { code: reason.code, inFlight: this.#engine.inFlight, export: this.#options.exportName },
-      `connection to the export lost, I/O waits: ${reason.message}`,
-    );
-    this.#engine.handleDisconnected(performance.now());
-    this.#scheduleRedial();
-  }
-
-  #scheduleRedial(): void {
-    const delayMs = this.#redialDelayMs * (0.5 + Math.random() / 2);
-    this.#redialDelayMs = Math.min(this.#redialDelayMs * 2, REDIAL_DELAY_MAX_MS);
-    this.#redialTimer = setTimeout(() => void this.#redial(), delayMs);
-  }
-
-  async #redial(): Promise<void> {
-    try {
-      await this.#connect();
-      if (!this.#linkUp) return;
-      this.reconnects++;
-      this.#options.log.info(
-        { epoch: this.#epoch, export: this.#options.exportName },
-        'connected to the export again',
-      );
-    } catch (error) {
-      if (!(error instanceof DstError)) throw error;
-      if (this.#closed !== undefined) return;
-      this.#options.log.debug({ code: error.code }, `redial: ${error.message}`);
-      if (FINAL_REFUSALS.has(error.code)) {
-        const reason = new DstError(error.code, error.message, { errno: 'EIO' });
-        this.#end(reason);
-        this.#tellRefused(reason);
-      } else this.#scheduleRedial();
+    this.#downSinceMs = this.#clock.nowMs();
+    // Fenced means by our own newer HELLO, whose WELCOME is on its way: no outage.
+    if (!OWN_DOING.has(reason.code)) this.#states.down(reason, this.#engine.unfinished);
+    this.#engine.handleDisconnected(this.#downSinceMs);
+    const { maxOutageMs = Number.POSITIVE_INFINITY } = this.#options;
+    if (maxOutageMs !== Number.POSITIVE_INFINITY) {
+      this.#outageTimer = this.#clock.after(maxOutageMs, () => this.#giveUp(outage(maxOutageMs)));
     }
+    this.#armTimer();
+    this.#redialer.start();
+  }
+
+  #onPathChanged(): void {
+    if (this.#closed !== undefined) return;
+    this.#pathChanged = true;
+    this.#redialer.hurry();
+    this.#review();
+  }
+
+  /** Dials beside the link while that is suspect, and stops when it no longer is. */
+  #review(): void {
+    if (!this.#linkUp) return;
+    const overdue = this.#engine.overdue(this.#clock.nowMs());
+    const suspected = overdue || this.#link.silent || this.#pathChanged;
+    if (suspected && !this.#suspected) {
+      this.#states.suspected(this.#pathChanged ? 'path' : overdue ? 'transaction' : 'ping');
+      this.#redialer.start();
+    } else if (!suspected && this.#suspected) {
+      this.#states.recovered();
+      this.#redialer.stop();
+    }
+    this.#suspected = suspected;
+  }
+
+  #resize(sizeBytes: number): void {
+    if (sizeBytes === this.#offered.sizeBytes) return;
+    this.#options.log.info(
+      { sizeBytes, wasBytes: this.#offered.sizeBytes },
+      'the export was resized; NBD clients see it when they connect anew',
+    );
+    this.#offered = { ...this.#offered, sizeBytes };
   }
 
   #onNotice(notice: Notice): void {
@@ -243,11 +343,18 @@ export class RemoteSession {
       case 'going away':
         this.#options.log.info('the export is shutting down');
         break;
-      case 'closing':
-        this.#link.fail(failureError(notice.failure));
+      case 'closing': {
+        const reason = failureError(notice.failure);
+        if (FINAL_REFUSALS.has(reason.code)) this.#giveUp(reason);
+        else this.#link.fail(reason);
         break;
+      }
       case 'resized':
-        this.#options.log.info({ sizeBytes: notice.sizeBytes }, 'the export was resized');
+        this.#resize(notice.sizeBytes);
+        break;
+      case 'working':
+        this.#engine.handleWorking(notice.transactions, this.#clock.nowMs());
+        if (this.#suspected) this.#review();
         break;
     }
   }
@@ -255,104 +362,102 @@ export class RemoteSession {
   // ---- Transactions --------------------------------------------------------------------
 
   #transmit(): void {
-    const nowMs = performance.now();
+    const nowMs = this.#clock.nowMs();
     for (;;) {
       const next = this.#engine.pollTransmit(nowMs);
       if (next === undefined) break;
-      this.#link.send(next.slot, this.#encode(next));
+      this.#link.send(next.slot, encodeCommand(next, this.#checksum));
     }
     this.#deliver();
-  }
-
-  #encode(transmit: Transmit<PendingCommand>): Buffer[] {
-    const { command } = transmit;
-    // Computed once: a buffer that changes between resends is then noticed by the export. An
-    // export that came back may want another algorithm.
-    if (command.payload !== undefined && command.checksumName !== this.#checksum.name) {
-      command.checksumName = this.#checksum.name;
-      command.checksum = this.#checksum.digest(command.payload.pieces);
+    if (this.#engine.lostTrack) {
+      this.#link.fail(
+        new DstError('DST_E_STALLED', 'a write that was given up may still be on its way'),
+      );
     }
-    return encodeRequest({
-      kind: command.kind,
-      transaction: transmit.transaction,
-      flags: command.flags,
-      retired: transmit.retired,
-      offset: command.offset,
-      lengthBytes: command.lengthBytes,
-      checksum: command.checksum,
-      payload: command.payload?.pieces ?? NO_PIECES,
-    });
   }
 
-  #onReply(reply: ReplyFrame): void {
-    // Not at WELCOME: a link that dies right after it, again and again, would be redialled at
-    // full speed, and use up every resend in seconds.
-    this.#redialDelayMs = REDIAL_DELAY_MIN_MS;
+  #onReply(slot: number, reply: ReplyFrame): void {
     const intact = reply.payloadBytes === 0 || reply.kind === KIND.failed;
-    if (!intact && !this.#checksum.matches(reply.payload, reply.checksum)) {
-      this.#options.log.warn({ transaction: reply.transaction }, 'a reply failed its checksum');
-      this.#engine.handleCorrupt(reply.transaction);
-    } else if (reply.kind === KIND.failed && reply.errno === ERRNO_DAMAGED) {
-      this.#options.log.warn({ transaction: reply.transaction }, 'a write failed its checksum');
-      this.#engine.handleCorrupt(reply.transaction);
-    } else {
-      this.#engine.handleReply(reply);
+    try {
+      if (!intact && !this.#checksum.matches(reply.payload, reply.checksum)) {
+        this.#options.log.warn({ transaction: reply.transaction }, 'a reply failed its checksum');
+        this.#engine.handleCorrupt(slot, reply.transaction);
+      } else if (isDamaged(reply)) {
+        this.#options.log.warn({ transaction: reply.transaction }, 'a write failed its checksum');
+        this.#engine.handleCorrupt(slot, reply.transaction);
+      } else {
+        this.#engine.handleReply(slot, reply, this.#clock.nowMs());
+      }
+    } catch (error) {
+      if (!(error instanceof DstError)) throw error;
+      this.#link.fail(error);
+      return;
     }
+    this.#redialer.succeeded();
     this.#transmit();
+    if (this.#suspected) this.#review();
   }
 
   #deliver(): void {
-    for (;;) {
-      const completion = this.#engine.pollCompletion();
-      if (completion === undefined) return;
-      const { command, reply, error } = completion;
-      if (reply === undefined) {
-        invariant(error !== undefined, 'a completion without reply or error');
-        command.reject(error);
-      } else if (reply.kind === KIND.failed) command.reject(deviceError(reply));
+    for (const { command, reply, error } of this.#engine.takeCompletions()) {
+      if (reply === undefined) command.reject(error as Error);
+      else if (reply.kind === KIND.failed) command.reject(deviceError(reply));
       else command.resolve(reply);
     }
   }
 
-  /** One timer for the earliest deadline; deadlines only move later, so it may fire early. */
+  /**
+   * One timer for what is due first. It fires once in SUSPECT_AFTER_MIN_MS all the same, as
+   * what is submitted after it was set may be due earlier.
+   */
   #armTimer(): void {
-    if (this.#timer !== undefined) return;
-    const deadlineMs = this.#engine.nextTimeoutMs();
-    if (deadlineMs === undefined) return;
-    this.#timer = setTimeout(
-      () => {
-        this.#timer = undefined;
-        this.#onTimer();
-      },
-      Math.max(1, deadlineMs - performance.now()),
-    );
+    if (this.#timer !== undefined || this.#closed !== undefined) return;
+    const nowMs = this.#clock.nowMs();
+    const dueMs = this.#engine.nextTimeoutMs(nowMs);
+    if (dueMs === undefined) return;
+    const delayMs = Math.min(SUSPECT_AFTER_MIN_MS, Math.max(1, dueMs - nowMs));
+    this.#timer = this.#clock.after(delayMs, () => {
+      this.#timer = undefined;
+      this.#engine.handleTimeout(this.#clock.nowMs());
+      this.#transmit();
+      this.#review();
+      this.#armTimer();
+    });
   }
 
-  #onTimer(): void {
-    const suspect = this.#engine.handleTimeout(performance.now());
-    this.#deliver();
-    if (suspect && this.#linkUp) {
-      this.#link.fail(
-        new DstError('DST_E_STALLED', 'a transaction went unanswered past the resend timeout'),
-      );
-    }
-    this.#armTimer();
+  // ---- The end -------------------------------------------------------------------------
+
+  /** The session is over, and not by our will. */
+  #giveUp(reason: DstError): void {
+    if (this.#closed !== undefined) return;
+    const error = new DstError(reason.code, reason.message, { errno: 'EIO', cause: reason });
+    this.#end(error);
+    this.#tellRefused(error);
   }
 
-  #end(reason: DstError): void {
+  /** Ends everything but a link that is being left. */
+  #end(reason: DstError, leaving?: Link): void {
     this.#closed = reason;
     this.#linkUp = false;
-    clearTimeout(this.#timer);
-    clearTimeout(this.#redialTimer);
-    this.#link.close(reason.message);
+    this.#timer?.cancel();
+    this.#outageTimer?.cancel();
+    this.#unwatch();
+    this.#redialer.stop();
+    this.#connector.close();
+    if (this.#link !== leaving) this.#link.close(reason.message);
     this.#engine.failAll(reason);
     this.#deliver();
+    const { resent, timedOut, corrupt, replayed } = this.counters;
+    this.#options.log.info(
+      { resent, reconnects: this.reconnects, timedOut, corrupt, replayed },
+      'session ended',
+    );
   }
 }
 
-function openLink(options: SessionOptions, session: Buffer, epoch: number): Promise<Link> {
-  const { dial, exportName, checksums, readOnly } = options;
-  return Link.open(dial, { intent: 'attach', exportName, session, epoch, checksums, readOnly });
+function offeredBy(welcome: Welcome): ExportDescription {
+  if (welcome.export === undefined) throw new Error('a WELCOME without an export was accepted');
+  return welcome.export;
 }
 
 /** The algorithm that a WELCOME chose: one of those that we offered. */
@@ -360,18 +465,9 @@ function checksumOf(link: Link): Promise<Checksum> {
   return loadChecksum(link.welcome.checksum as ChecksumName);
 }
 
-/** What the export's device said, as an error with its errno. */
-function deviceError(reply: ReplyFrame): DstError {
-  return failureError(readFailure(readWords(reply)), reply.errno);
-}
-
-/** The body of a failed reply; nothing where it is garbage, as the errno says enough. */
-function readWords(reply: ReplyFrame): Record<string, unknown> {
-  if (reply.payloadBytes === 0) return {};
-  try {
-    return decodeMap(Buffer.concat(reply.payload as Buffer[]));
-  } catch (error) {
-    if (!(error instanceof DstError)) throw error;
-    return {};
-  }
+function outage(maxOutageMs: number): DstError {
+  return new DstError(
+    'DST_E_OUTAGE',
+    `the export could not be reached for ${maxOutageMs / 1000} s, the longest outage allowed: check it and the network, then connect again`,
+  );
 }

@@ -5,7 +5,6 @@ import { RemoteDevice } from '../../src/client/remote-device.js';
 import type { SessionOptions } from '../../src/client/session.js';
 import { DstError } from '../../src/errors.js';
 import { ExportServer } from '../../src/export/server.js';
-import { PING_INTERVAL_MS, PINGS_UNANSWERED_MAX } from '../../src/limits.js';
 import { silentLog } from '../../src/log.js';
 import { type MemoryConnection, MemoryNetwork } from '../../src/transport/memory.js';
 import type { ChecksumName } from '../../wasm/checksums.js';
@@ -206,81 +205,6 @@ test('a connection that dies between WELCOME and its first use is replaced', asy
   t.after(() => remote.close());
   await soon(remote.flush(), 'the flush');
   assert.equal(dials, 2);
-});
-
-/** A network whose traffic can be made to stand still. */
-function freezable() {
-  let frozen = false;
-  const network = new MemoryNetwork({
-    schedule: (task) => {
-      if (!frozen) setImmediate(task);
-    },
-  });
-  return {
-    network,
-    freeze: () => {
-      frozen = true;
-    },
-    thaw: () => {
-      frozen = false;
-    },
-  };
-}
-
-test('a peer that falls silent is noticed by its missing pongs, and replaced', async (t) => {
-  t.mock.timers.enable({ apis: ['setInterval'] });
-  const { network, freeze, thaw } = freezable();
-  const server = newServer(network);
-  const remote = await connectTo(() => network.dial());
-  t.after(async () => {
-    await remote.close();
-    await server.shutdown(0);
-  });
-  t.mock.timers.tick(PING_INTERVAL_MS);
-  freeze();
-  for (let i = 0; i < PINGS_UNANSWERED_MAX - 1; i++) t.mock.timers.tick(PING_INTERVAL_MS);
-  assert.equal(remote.session.connected, true);
-  t.mock.timers.tick(PING_INTERVAL_MS);
-  assert.equal(remote.session.connected, false);
-  thaw();
-  await until(() => remote.session.connected, 'the reconnect');
-  await soon(remote.flush(), 'the flush');
-});
-
-test('an idle peer that answers pings is kept', async (t) => {
-  t.mock.timers.enable({ apis: ['setInterval'] });
-  const network = new MemoryNetwork();
-  const server = newServer(network);
-  const remote = await connectTo(() => network.dial());
-  t.after(async () => {
-    await remote.close();
-    await server.shutdown(0);
-  });
-  for (let i = 0; i < 20; i++) {
-    t.mock.timers.tick(PING_INTERVAL_MS);
-    for (let turns = 0; turns < 4; turns++) await new Promise(setImmediate);
-  }
-  assert.equal(remote.session.connected, true);
-  assert.equal(remote.session.reconnects, 0);
-});
-
-test('a transaction that stalls past its time moves to a new connection', async (t) => {
-  let stalled: (() => void) | undefined;
-  const { remote, device } = await newRemote(t, {
-    session: { resendTimeoutMs: 50 },
-    network: {
-      // The second client stream of the first connection is swallowed once.
-      split: (bytes) => {
-        if (stalled !== undefined || bytes.length < 4096) return [bytes];
-        stalled = () => {};
-        return [];
-      },
-    },
-  });
-  await soon(write(remote, 0, pattern(8192, 1)), 'the write');
-  assert.ok((await read(device, 0, 8192)).equals(pattern(8192, 1)));
-  assert.equal(remote.session.counters.timedOut, 1);
-  assert.equal(remote.session.reconnects, 1);
 });
 
 test('a QUIC connection that is lost is replaced, with nothing lost', async (t) => {

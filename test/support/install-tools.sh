@@ -18,6 +18,7 @@ socat socat
 strace strace
 openssl openssl
 flock util-linux
+ip iproute2
 python3 python3
 '
 

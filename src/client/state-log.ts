@@ -1,0 +1,85 @@
+import type { DstError, DstErrorCode } from '../errors.js';
+import type { Log } from '../log.js';
+
+const SUSPICIONS = {
+  path: "this machine's way to the export has changed",
+  transaction: 'an answer is late',
+  ping: 'the export is silent',
+} as const;
+
+/** What a session's log says of its connection: a line a change of state, not one a try. */
+export class StateLog {
+  readonly #log: Log;
+  readonly #exportName: string;
+  #lastFailure: DstErrorCode | undefined;
+  #ownFailures = 0;
+
+  constructor(log: Log, exportName: string) {
+    this.#log = log;
+    this.#exportName = exportName;
+  }
+
+  suspected(why: keyof typeof SUSPICIONS): void {
+    this.#log.info(
+      { export: this.#exportName },
+      `${SUSPICIONS[why]}: dialling a second connection beside the first`,
+    );
+  }
+
+  recovered(): void {
+    this.#log.info({ export: this.#exportName }, 'the connection has recovered');
+  }
+
+  down(reason: DstError, waiting: number): void {
+    this.#lastFailure = undefined;
+    this.#log.warn(
+      { code: reason.code, waiting, export: this.#exportName },
+      `connection to the export lost, I/O waits: ${reason.message}`,
+    );
+  }
+
+  /** An attempt to connect again failed: told once for each reason. */
+  failed(error: DstError): void {
+    if (error.code === this.#lastFailure) {
+      this.#log.debug({ code: error.code }, `redial: ${error.message}`);
+      return;
+    }
+    this.#lastFailure = error.code;
+    this.#log.warn(
+      { code: error.code, export: this.#exportName },
+      `cannot connect again yet, still trying: ${error.message}`,
+    );
+  }
+
+  up(details: { readonly epoch: number; readonly outageMs: number }): void {
+    this.#lastFailure = undefined;
+    this.#log.info({ ...details, export: this.#exportName }, 'connected to the export again');
+  }
+
+  /** What was acked before could not be made again, or not be flushed: the next flush fails. */
+  ownFailed(error: Error): void {
+    this.#ownFailures++;
+    // A disk that has failed says so for each of thousands of writes.
+    if (this.#ownFailures > 1) this.#log.debug({ failures: this.#ownFailures }, error.message);
+    else {
+      this.#log.error(
+        { err: error, export: this.#exportName },
+        `what was acked before may be lost: ${error.message}`,
+      );
+    }
+  }
+
+  /** The export lost its volatile cache; `kept` tells whether a replay can make up for it. */
+  cacheLost(unflushedBytes: number, kept: boolean): void {
+    this.#ownFailures = 0;
+    const details = { export: this.#exportName, ...(kept ? { unflushedBytes } : {}) };
+    if (kept)
+      this.#log.warn(details, "the export's machine was restarted: replaying what was not flushed");
+    else {
+      this.#log.error(
+        details,
+        "the export's machine was restarted: writes since the last flush may be lost, as none are kept here",
+      );
+    }
+  }
+}
