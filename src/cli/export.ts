@@ -1,6 +1,15 @@
 import { type Command, Option } from 'commander';
 import type { HostPort } from '../client/address.js';
-import { checksumOption, type LogOptions, parseListen, repeatable, sizeOption } from './options.js';
+import { SESSION_LEASE_MS, SESSION_LEASE_MS_MAX, SESSION_LEASE_MS_MIN } from '../limits.js';
+import { formatDuration } from './duration.js';
+import {
+  checksumOption,
+  durationOption,
+  type LogOptions,
+  parseListen,
+  repeatable,
+  sizeOption,
+} from './options.js';
 
 export interface ExportOptions extends LogOptions {
   readonly name?: string;
@@ -10,6 +19,9 @@ export interface ExportOptions extends LogOptions {
   readonly size?: number;
   readonly readOnly?: boolean;
   readonly checksum?: string;
+  /** In milliseconds. */
+  readonly lease: number;
+  readonly shared?: boolean;
 }
 
 export function addExportCommand(program: Command): void {
@@ -38,6 +50,13 @@ export function addExportCommand(program: Command): void {
     )
     .addOption(new Option('--read-only', 'refuse writes'))
     .addOption(checksumOption('checksums that clients may use, best first', 'all'))
+    .addOption(
+      durationOption('--lease <time>', 'keep a store for its writer for so long when he is gone', {
+        minMs: SESSION_LEASE_MS_MIN,
+        maxMs: SESSION_LEASE_MS_MAX,
+      }).default(SESSION_LEASE_MS, formatDuration(SESSION_LEASE_MS)),
+    )
+    .option('--shared', 'let several clients write to a store at once, as a cluster needs it')
     .addHelpText('after', EXAMPLES)
     .action(async (stores: string[], _options: unknown, command: Command) => {
       const { runExport } = await import('./run-export.js');
@@ -50,6 +69,10 @@ Examples:
   $ dst-quic export disk.img --size 10G
   $ dst-quic export root=/srv/root.img data=/dev/sdb scratch=memory:256M \\
       --listen 0.0.0.0:4433 --cert server.pem --key server-key.pem
+  $ truncate --size 20G disk.img && kill -HUP PID
+
+One client at a time may write to a store, and any number may read. SIGHUP looks at the sizes of
+the files and disks again, and tells clients of those that have changed.
 
 When clients may come, "ready ADDRESS" is printed for each store. SIGINT or SIGTERM ends the
 export once what is in flight is done (10 s at most); a second one ends it at once.`;

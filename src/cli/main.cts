@@ -8,6 +8,10 @@ process.env.UV_THREADPOOL_SIZE ??= '16';
 // otherwise before it is loaded: after a large copy that is 100 MB of nothing.
 process.env._RJEM_MALLOC_CONF ??= 'narenas:2,dirty_decay_ms:100,muzzy_decay_ms:0';
 
+// A name server that is away would otherwise hold up a redial, and even the end of the process,
+// for 10 s or more.
+process.env.RES_OPTIONS ??= 'timeout:1 attempts:2';
+
 void import('./program.js')
   .then(({ run }) => run(process.argv))
   .then((exitCode) => process.exit(exitCode));

@@ -9,6 +9,7 @@ import {
   parseHostPort,
 } from '../client/address.js';
 import type { LogFormat, LogLevel } from '../ops/logger.js';
+import { type DurationBounds, parseDuration } from './duration.js';
 import { parseTyped, UsageError } from './exit.js';
 
 /** What every command takes. */
@@ -64,10 +65,21 @@ export function sizeOption(flags: string, description: string): Option {
   return new Option(flags, description).argParser((text) =>
     parseTyped(() => {
       const sizeBytes = parseSize(text);
-      checkSize(flags.split(' ')[0] ?? flags, sizeBytes);
+      checkSize(nameOf(flags), sizeBytes);
       return sizeBytes;
     }),
   );
+}
+
+/** A time with its unit, as `parseDuration` reads it; the value is in milliseconds. */
+export function durationOption(flags: string, description: string, bounds: DurationBounds): Option {
+  return new Option(flags, description).argParser((text) =>
+    parseTyped(() => parseDuration(nameOf(flags), text, bounds)),
+  );
+}
+
+function nameOf(flags: string): string {
+  return flags.split(' ')[0] ?? flags;
 }
 
 export function parseListen(text: string): HostPort {

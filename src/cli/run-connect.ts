@@ -1,15 +1,19 @@
 import { resolve } from 'node:path';
-import type { BlockDevice } from '../block/device.js';
 import { RemoteDevice } from '../client/remote-device.js';
+import type { SessionOptions } from '../client/session.js';
+import { SessionIdentity } from '../client/session-identity.js';
+import { waitForExport } from '../client/wait-for-export.js';
 import { DstError } from '../errors.js';
 import { SHUTDOWN_GRACE_MS } from '../limits.js';
-import { Bridge } from '../nbd/bridge.js';
-import { bridgeSocketPath } from '../nbd/unix-socket.js';
+import type { Log } from '../log.js';
+import { Bridge, type BridgeOptions } from '../nbd/bridge.js';
+import { bridgeSocketPath, checkSocketPath } from '../nbd/unix-socket.js';
 import { createLogger } from '../ops/logger.js';
 import { resolvesWithin } from '../within.js';
 import type { ConnectOptions } from './connect.js';
-import { dialer } from './dialer.js';
+import { roamingDialer } from './dialer.js';
 import { parseChecksums, parseStore } from './options.js';
+import { outageSettings } from './outage-options.js';
 import { printLine } from './output.js';
 import { tellService } from './service.js';
 import { stopRequested } from './shutdown.js';
@@ -18,23 +22,25 @@ import { stopRequested } from './shutdown.js';
 export async function runConnect(address: string, options: ConnectOptions): Promise<void> {
   const { exportName, ...where } = parseStore(address);
   const checksums = await parseChecksums(options.checksum, 'client');
-  const dial = dialer(where, options.cert);
+  const route = roamingDialer(where, options.cert);
   const log = await createLogger({ level: options.logLevel, format: options.logFormat });
   const readOnly = options.readOnly ?? false;
-  const device = await RemoteDevice.connect({ dial, exportName, checksums, readOnly, log });
+  const listen = await placeToListen(options, exportName);
+  if (options.replayBuffer === 0 && !readOnly) warnOfNoReplay(log);
+  const settings = outageSettings(options);
+  const session = { ...route, ...settings, exportName, checksums, readOnly, log };
+  const device = options.wait ? await waitOrStop(session) : await RemoteDevice.connect(session);
+  if (device === undefined) return;
   log.info({ sizeBytes: device.geometry.sizeBytes }, `connected to ${device.description}`);
-  // Absolute, as whoever reads the address that is printed may be in another folder.
-  const listen = options.listen ?? {
-    path: resolve(options.socket ?? bridgeSocketPath(exportName)),
-  };
-  const bridge = await Bridge.listen({ exportName, device, listen, log });
+  const bridge = await serve(device, { exportName, listen, log });
 
   const stop = stopRequested();
   printLine(`ready ${bridge.uri}`);
   await tellService('READY=1', log);
   const reason = await Promise.race([stop, device.session.refused]);
   if (reason instanceof DstError) {
-    await bridge.close(0);
+    await outliveSession(bridge, reason, stop, log);
+    await device.close();
     throw reason;
   }
   log.info(`${reason}: ending; another signal ends it at once`);
@@ -43,8 +49,77 @@ export async function runConnect(address: string, options: ConnectOptions): Prom
   log.info('ended: everything that was written is on the export');
 }
 
+/** Where the bridge will be, as far as that can be checked before there is something to serve. */
+async function placeToListen(
+  { listen, socket }: ConnectOptions,
+  exportName: string,
+): Promise<BridgeOptions['listen']> {
+  if (listen !== undefined) return listen;
+  // Absolute, as whoever reads the address that is printed may be in another folder.
+  const path = resolve(socket ?? bridgeSocketPath(exportName));
+  await checkSocketPath(path);
+  return { path };
+}
+
+function warnOfNoReplay(log: Log): void {
+  log.warn(
+    'the replay buffer is off: if the machine of the export goes down, what was acknowledged and not flushed may be lost',
+  );
+}
+
+/** Connects as soon as the export lets us; undefined when a signal came first. */
+async function waitOrStop(session: SessionOptions): Promise<RemoteDevice | undefined> {
+  const waiting = new AbortController();
+  const { log } = session;
+  const { signal } = waiting;
+  // One for all attempts: where only the WELCOME was lost, the store is ours already.
+  const identity = new SessionIdentity();
+  const connect = () => RemoteDevice.connect({ ...session, identity });
+  const connected = waitForExport(connect, { log, signal });
+  const first = await Promise.race([connected, stopRequested()]);
+  if (typeof first !== 'string') return first;
+  log.info(`${first}: ending; the export was not reached`);
+  waiting.abort();
+  // The attempt that is under way ends with the process.
+  connected.catch(() => {});
+  return undefined;
+}
+
+/** Starts the bridge; where that fails the device is closed, so that its claim ends. */
+async function serve(
+  device: RemoteDevice,
+  options: Omit<BridgeOptions, 'device'>,
+): Promise<Bridge> {
+  try {
+    return await Bridge.listen({ ...options, device });
+  } catch (error) {
+    await device.close();
+    throw error;
+  }
+}
+
+/**
+ * The export will never answer again. NBD clients keep their connections, since to be told EIO
+ * is better than to hang or to be dropped; this returns when they have all gone, or at a signal.
+ */
+async function outliveSession(
+  bridge: Bridge,
+  reason: DstError,
+  stop: Promise<unknown>,
+  log: Log,
+): Promise<void> {
+  const { clients } = bridge.stats;
+  log.error(
+    { code: reason.code, clients },
+    `${reason.message}: all commands fail with EIO from now on, and this ends when the last NBD client has gone`,
+  );
+  await Promise.race([bridge.retire(), stop]);
+  await tellService('STOPPING=1', log);
+  await bridge.close(0);
+}
+
 /** Ends in order, within `graceMs` in all. Rejects with DST_E_UNFLUSHED, or as a flush does. */
-async function end(bridge: Bridge, device: BlockDevice, graceMs: number): Promise<void> {
+async function end(bridge: Bridge, device: RemoteDevice, graceMs: number): Promise<void> {
   const deadlineMs = performance.now() + graceMs;
   await bridge.close(graceMs);
   try {

@@ -15,6 +15,7 @@ import type { Listener } from '../transport/transport.js';
 import { type IdentityPaths, loadServerIdentity } from '../trust/identity.js';
 import { UsageError } from './exit.js';
 import type { ExportOptions } from './export.js';
+import { reloadOnHangup } from './hangup.js';
 import { parseChecksums } from './options.js';
 import { printLine } from './output.js';
 import { tellService } from './service.js';
@@ -41,13 +42,16 @@ export async function runExport(texts: readonly string[], options: ExportOptions
   for (const { host, port } of options.listen ?? [LISTEN_DEFAULT]) {
     listeners.push(...(await listenQuic({ host: await resolve(host), port, identity, log })));
   }
-  const server = new ExportServer({ stores, checksums, log });
+  const { lease: leaseMs, shared = false } = options;
+  const server = new ExportServer({ stores, checksums, log, leaseMs, shared });
   for (const listener of listeners) server.attach(listener);
+  const ignoreHangups = reloadOnHangup(() => server.reread());
 
   const stop = stopRequested();
   announce(stores, listeners, paths.certificatePath, log);
   await tellService('READY=1', log);
   log.info(`${await stop}: ending; another signal ends it at once`);
+  ignoreHangups();
   await tellService('STOPPING=1', log);
   await server.shutdown(SHUTDOWN_GRACE_MS);
   log.info('ended: everything that was written is on the disk');

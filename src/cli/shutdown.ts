@@ -1,6 +1,7 @@
 import { EXIT } from './exit.js';
 
 let onStop: ((signal: NodeJS.Signals) => void) | undefined;
+let requested: Promise<NodeJS.Signals> | undefined;
 
 /**
  * From here on SIGINT and SIGTERM end the process at once (and in order: exit handlers run),
@@ -17,9 +18,13 @@ export function handleSignals(): void {
   process.on('SIGTERM', handle);
 }
 
-/** Resolves with the first signal that asks the process to end; a second one ends it at once. */
+/**
+ * Resolves with the first signal, from the first call on, that asks the process to end; a
+ * second one ends it at once.
+ */
 export function stopRequested(): Promise<NodeJS.Signals> {
-  return new Promise((resolve) => {
+  requested ??= new Promise((resolve) => {
     onStop = resolve;
   });
+  return requested;
 }

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, isIPv6, type Server, type Socket } from 'node:net';
 import type { BlockDevice } from '../block/device.js';
+import type { Clock } from '../clock.js';
 import { DstError } from '../errors.js';
 import {
   NBD_BRIDGE_BYTES_IN_FLIGHT_MAX,
@@ -9,6 +10,7 @@ import {
 } from '../limits.js';
 import type { Log } from '../log.js';
 import { Connection } from './connection.js';
+import { FailureLog } from './failure-log.js';
 import { InFlight } from './in-flight.js';
 import type { ExportOffer } from './negotiation.js';
 import { listenOnSocketFile, type SocketFile } from './unix-socket.js';
@@ -23,6 +25,7 @@ export interface BridgeOptions {
   /** A Unix socket, or a loopback address; port 0 takes a free one. */
   readonly listen: { readonly path: string } | { readonly host: string; readonly port: number };
   readonly log: Log;
+  readonly clock?: Clock;
 }
 
 export interface BridgeStats {
@@ -44,8 +47,10 @@ export class Bridge {
   );
   readonly #offer: ExportOffer;
   readonly #log: Log;
+  readonly #failures: FailureLog;
   #uri = '';
   #socketFile: SocketFile | undefined;
+  #retired: Promise<void> | undefined;
   #closed: Promise<void> | undefined;
 
   /**
@@ -60,6 +65,7 @@ export class Bridge {
 
   private constructor(options: BridgeOptions) {
     this.#log = options.log;
+    this.#failures = new FailureLog(options.log, options.clock);
     this.#offer = {
       name: options.exportName,
       description: options.description ?? options.device.description,
@@ -80,6 +86,15 @@ export class Bridge {
       inFlightBytes: this.#inFlight.bytes,
       commands: this.#inFlight.entered,
     };
+  }
+
+  /**
+   * Takes no more clients, and removes the socket file: another bridge may serve there. Those
+   * who are through their handshake stay; resolves when the last of them has gone.
+   */
+  retire(): Promise<void> {
+    this.#retired ??= this.#retire();
+    return this.#retired;
   }
 
   /**
@@ -104,21 +119,30 @@ export class Bridge {
     this.#server.on('error', (error) => this.#log.warn({ err: error }, 'the bridge cannot accept'));
   }
 
-  async #close(graceMs: number): Promise<void> {
+  async #retire(): Promise<void> {
     // 'close' comes only after the last connection's.
     const closed = once(this.#server, 'close');
     this.#server.close();
+    for (const connection of this.#connections) connection.turnAway();
+    await this.#socketFile?.remove();
+    await closed;
+  }
+
+  async #close(graceMs: number): Promise<void> {
+    const gone = this.retire();
     for (const connection of this.#connections) connection.drain();
     const grace = setTimeout(() => {
       for (const connection of this.#connections) connection.destroy();
     }, graceMs);
-    await closed;
-    clearTimeout(grace);
-    await this.#socketFile?.remove();
+    try {
+      await gone;
+    } finally {
+      clearTimeout(grace);
+    }
   }
 
   #accept(socket: Socket): void {
-    if (this.#closed !== undefined || this.#connections.size >= NBD_CLIENTS_MAX) {
+    if (this.#retired !== undefined || !this.#hasRoom()) {
       this.#log.warn(`an NBD client was turned away: ${this.#connections.size} are connected`);
       socket.destroy();
       return;
@@ -127,10 +151,26 @@ export class Bridge {
       socket,
       offer: this.#offer,
       shared: this.#inFlight,
+      failures: this.#failures,
       log: this.#log,
       onClose: () => this.#connections.delete(connection),
     });
     this.#connections.add(connection);
+  }
+
+  /**
+   * While commands wait through an outage, clients that were killed look like clients that
+   * wait for answers. So that they do not fill the bridge, one of these makes room.
+   */
+  #hasRoom(): boolean {
+    if (this.#connections.size < NBD_CLIENTS_MAX) return true;
+    for (const connection of this.#connections) {
+      if (!connection.ended) continue;
+      this.#connections.delete(connection);
+      connection.destroy();
+      return true;
+    }
+    return false;
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { NBD_HANDSHAKE_TIMEOUT_MS } from '../limits.js';
 import type { Log } from '../log.js';
+import type { FailureLog } from './failure-log.js';
 import type { InFlight } from './in-flight.js';
 import { type ExportOffer, Negotiation, type Outcome } from './negotiation.js';
 import { greeting } from './option-replies.js';
@@ -13,6 +14,7 @@ export interface ConnectionOptions {
   readonly socket: Socket;
   readonly offer: ExportOffer;
   readonly shared: InFlight;
+  readonly failures: FailureLog;
   readonly log: Log;
   readonly onClose: () => void;
 }
@@ -30,17 +32,20 @@ export class Connection implements Link {
   readonly #socket: Socket;
   readonly #offer: ExportOffer;
   readonly #shared: InFlight;
+  readonly #failures: FailureLog;
   readonly #log: Log;
   readonly #writer: ReplyWriter;
   readonly #negotiation: Negotiation;
   readonly #deadline: NodeJS.Timeout;
   /** Once the handshake is over. */
   #transmission: Transmission | undefined;
+  #ended = false;
 
   constructor(options: ConnectionOptions) {
     this.#socket = options.socket;
     this.#offer = options.offer;
     this.#shared = options.shared;
+    this.#failures = options.failures;
     this.#log = options.log;
     this.#writer = new ReplyWriter(this.#socket);
     this.#negotiation = new Negotiation(this.#offer);
@@ -50,13 +55,23 @@ export class Connection implements Link {
     );
     this.#socket.on('data', (chunk: Buffer) => this.#receive(chunk));
     this.#socket.on('drain', () => this.#transmission?.proceed());
-    this.#socket.on('end', () => this.#ended());
+    this.#socket.on('end', () => this.#end());
     this.#socket.on('error', (error) => this.#log.debug({ err: error }, 'an NBD client broke off'));
     this.#socket.on('close', () => {
       this.#closed();
       options.onClose();
     });
     this.#socket.write(greeting());
+  }
+
+  /** The client sends no more: it waits for answers, or it is gone. Which, nobody can tell. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Ends a client that is not through its handshake; others stay. */
+  turnAway(): void {
+    if (this.#transmission === undefined) this.#socket.destroy();
   }
 
   /** Takes no more commands and closes once those in flight are answered. */
@@ -119,13 +134,15 @@ export class Connection implements Link {
       shared: this.#shared,
       writer: this.#writer,
       link: this,
+      failures: this.#failures,
       log: this.#log,
     });
     if (rest.length > 0) this.#transmission.receive(rest);
   }
 
   /** The client sends no more; it may yet read the answers to what it sent. */
-  #ended(): void {
+  #end(): void {
+    this.#ended = true;
     if (this.#transmission === undefined) this.#socket.destroy();
     else this.#transmission.stop();
   }

@@ -11,13 +11,14 @@ import {
 import type { Log } from '../log.js';
 import { payloadBytes, runCommand, wrongLength } from './commands.js';
 import { NBD_CMD_BLOCK_STATUS, NBD_CMD_DISC, NBD_CMD_READ, NBD_CMD_WRITE } from './constants.js';
+import type { FailureLog } from './failure-log.js';
 import { InFlight } from './in-flight.js';
 import { ALLOCATION_CONTEXT_ID } from './negotiation.js';
 import { clipExtents } from './replies.js';
 import type { ReplyWriter } from './reply-writer.js';
 import { type Request, type RequestHandler, RequestParser, type Verdict } from './request.js';
 import type { Session } from './session.js';
-import { commandName, type Refusal, refusalOf } from './validate.js';
+import { type Refusal, refusalOf } from './validate.js';
 
 /** What the transmission phase needs of the connection that it runs on. */
 export interface Link {
@@ -37,6 +38,7 @@ export interface TransmissionOptions {
   readonly shared: InFlight;
   readonly writer: ReplyWriter;
   readonly link: Link;
+  readonly failures: FailureLog;
   readonly log: Log;
 }
 
@@ -57,6 +59,7 @@ export class Transmission implements RequestHandler {
   readonly #shared: InFlight;
   readonly #writer: ReplyWriter;
   readonly #link: Link;
+  readonly #failures: FailureLog;
   readonly #log: Log;
   readonly #parser = new RequestParser(this);
   /** Received, but behind a request that waits for room. */
@@ -72,6 +75,7 @@ export class Transmission implements RequestHandler {
     this.#shared = options.shared;
     this.#writer = options.writer;
     this.#link = options.link;
+    this.#failures = options.failures;
     this.#log = options.log;
   }
 
@@ -216,22 +220,9 @@ export class Transmission implements RequestHandler {
   #failed(request: Request, error: unknown): void {
     const errno = errnoOf(error);
     const message = error instanceof DstError ? error.message : 'the device failed';
-    this.#logFailure(request, error);
+    this.#failures.failed(request, error);
     this.#replyFailure(request, { errno, message });
     this.#leave(request);
-  }
-
-  #logFailure(request: Request, error: unknown): void {
-    const command = commandName(request.command);
-    const { offset, lengthBytes } = request;
-    if (!(error instanceof DstError)) {
-      this.#log.error({ err: error, command, offset, lengthBytes }, 'a command broke the device');
-      return;
-    }
-    const facts = { code: error.code, errno: errnoOf(error), command, offset, lengthBytes };
-    // ENOTSUP is how a device declines a fast zero: an answer, not a failure.
-    if (error.errno === 'ENOTSUP') this.#log.debug(facts, error.message);
-    else this.#log.warn(facts, error.message);
   }
 
   #replyFailure(request: Request, { errno, message }: Refusal): void {

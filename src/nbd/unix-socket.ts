@@ -1,6 +1,16 @@
 import { once } from 'node:events';
 import type { Stats } from 'node:fs';
-import { chmod, link, lstat, mkdir, mkdtemp, rm, unlink } from 'node:fs/promises';
+import {
+  access,
+  chmod,
+  constants,
+  link,
+  lstat,
+  mkdir,
+  mkdtemp,
+  rm,
+  unlink,
+} from 'node:fs/promises';
 import { createConnection, type Server } from 'node:net';
 import { basename, dirname, join } from 'node:path';
 import { DstError } from '../errors.js';
@@ -28,6 +38,21 @@ export interface SocketFile {
 }
 
 /**
+ * Throws what `listenOnSocketFile` would, as far as it can be known before: whoever waits for
+ * something to serve learns early that he has nowhere to serve it.
+ */
+export async function checkSocketPath(path: string): Promise<void> {
+  const folder = dirname(path);
+  checkLength(path, path);
+  checkLength(join(folder, `${PRIVATE_FOLDER}XXXXXX`, BOUND_NAME), path);
+  await checkFree(path);
+  if (folder === defaultFolder()) return;
+  await access(folder, constants.W_OK).catch((error) => {
+    throw unusable(path, error);
+  });
+}
+
+/**
  * Makes `server` listen at `path`, with mode 0600 from the first moment on.
  *
  * A socket that a dead process left is replaced; whatever else is there is not touched.
@@ -44,7 +69,8 @@ export async function listenOnSocketFile(server: Server, path: string): Promise<
   checkLength(path, path);
   checkLength(join(folder, `${PRIVATE_FOLDER}XXXXXX`, BOUND_NAME), path);
   if (folder === defaultFolder()) await mkdir(folder, { recursive: true, mode: 0o700 });
-  await removeStale(path);
+  const stale = await checkFree(path);
+  if (stale !== undefined) await removeOurs(path, stale);
   const privateFolder = await makePrivateFolder(path);
   try {
     return await bindAndLink(server, join(privateFolder, BOUND_NAME), path);
@@ -86,9 +112,10 @@ function checkLength(bound: string, path: string): void {
   );
 }
 
-async function removeStale(path: string): Promise<void> {
+/** What a dead process left at `path`, or nothing. */
+async function checkFree(path: string): Promise<Stats | undefined> {
   const found = await statOf(path);
-  if (found === undefined) return;
+  if (found === undefined) return undefined;
   if (!found.isSocket()) {
     throw new DstError(
       'DST_E_SOCKET_PATH',
@@ -96,7 +123,7 @@ async function removeStale(path: string): Promise<void> {
     );
   }
   if (await somebodyListens(path)) throw inUse(path);
-  await removeOurs(path, found);
+  return found;
 }
 
 async function somebodyListens(path: string): Promise<boolean> {

@@ -79,6 +79,42 @@ an address with a name where none belongs
 an address of WebTransport
   $ dst-quic info https://127.0.0.1/demo --cert certs/ca.pem
   2 DST_E_ADDRESS: WebTransport, which is not in this version
+a time without a unit
+  $ dst-quic connect {export}/demo --cert certs/ca.pem --resend-timeout 5
+  2 DST_E_DURATION: --resend-timeout "5" has no unit: write 5s
+a time that is none
+  $ dst-quic connect {export}/demo --cert certs/ca.pem --max-outage soon
+  2 DST_E_DURATION: --max-outage "soon" is not a time … 500ms, 5s, 2m or 1h
+a resend timeout that is too short
+  $ dst-quic connect {export}/demo --cert certs/ca.pem --resend-timeout 10ms
+  2 DST_E_DURATION: --resend-timeout 10ms is out of range: give from 100ms to 1h
+a ping interval that is too long
+  $ dst-quic connect {export}/demo --cert certs/ca.pem --ping-interval 1m
+  2 DST_E_DURATION: --ping-interval 1m is out of range: give from 100ms to 10s
+an outage that may never be
+  $ dst-quic connect {export}/demo --cert certs/ca.pem --max-outage 0s
+  2 DST_E_DURATION: --max-outage 0s is out of range: give from 1s to 7d
+a lease without a unit
+  $ dst-quic export disk.img --lease 60
+  2 DST_E_DURATION: --lease "60" has no unit
+a lease that is too short
+  $ dst-quic export disk.img --lease 100ms
+  2 DST_E_DURATION: --lease 100ms is out of range: give from 1s to 7d
+resends that are no number
+  $ dst-quic connect {export}/demo --cert certs/ca.pem --max-resends many
+  2 DST_E_USAGE: --max-resends "many" … from 1 to 1000000, or inf
+no resends at all
+  $ dst-quic connect {export}/demo --cert certs/ca.pem --max-resends 0
+  2 DST_E_USAGE: --max-resends "0" … from 1 to 1000000, or inf
+a replay buffer that is too small
+  $ dst-quic connect {export}/demo --cert certs/ca.pem --replay-buffer 100K
+  2 DST_E_SIZE: --replay-buffer 100K … from 1 MiB to 16 GiB, or 0
+a replay buffer that is none
+  $ dst-quic connect {export}/demo --cert certs/ca.pem --replay-buffer lots
+  2 DST_E_SIZE: "lots" is not a size
+a takeover that would write nothing
+  $ dst-quic connect {export}/demo --cert certs/ca.pem --takeover --read-only
+  2 DST_E_USAGE: --takeover … --read-only
 days that are none
   $ dst-quic cert --days soon
   2 DST_E_USAGE: number of days
@@ -153,10 +189,10 @@ an export whose certificate is expired
 # Finding the export
 a name that is not exported
   $ dst-quic connect {export}/dmeo --cert certs/ca.pem
-  1 DST_E_EXPORT_UNKNOWN: "dmeo" … "demo", "other"
+  1 DST_E_EXPORT_UNKNOWN: "dmeo" … "demo", "held", "other"
 the same for info
   $ dst-quic info {export}/dmeo --cert certs/ca.pem
-  1 DST_E_EXPORT_UNKNOWN: "dmeo" … "demo", "other"
+  1 DST_E_EXPORT_UNKNOWN: "dmeo" … "demo", "held", "other"
 a host that does not resolve
   $ dst-quic list no-such-host.invalid --cert certs/ca.pem
   1 DST_E_RESOLVE: "no-such-host.invalid" does not resolve
@@ -169,6 +205,18 @@ a host that never answers
 checksums with none in common
   $ dst-quic connect {export}/demo --cert certs/ca.pem --checksum none
   1 DST_E_CHECKSUM_NONE: --checksum
+an export that has a writer
+  $ dst-quic connect {export}/held --cert certs/ca.pem
+  1 DST_E_BUSY: 127.0.0.1: … writes to export "held" since 20 … take over
+a name that is not exported, however long one waits
+  $ dst-quic connect {export}/dmeo --cert certs/ca.pem --wait
+  1 DST_E_EXPORT_UNKNOWN: "dmeo" … "demo"
+the same for the wrong certificate
+  $ dst-quic connect {export}/demo --cert misnamed/server.pem --wait
+  1 DST_E_CERT_PIN: another certificate
+the same for checksums with none in common
+  $ dst-quic connect {export}/demo --cert certs/ca.pem --checksum none --wait
+  1 DST_E_CHECKSUM_NONE: --checksum
 
 # Where to serve it
 a socket path that is too long
@@ -180,6 +228,9 @@ a socket path that is a file
 a socket of a live process
   $ dst-quic connect {export}/demo --cert certs/ca.pem --socket {liveSocket}
   1 DST_E_SOCKET_IN_USE: somebody listens
+a socket path in a folder that is missing, before any wait for the export
+  $ dst-quic connect {closed}/demo --cert certs/ca.pem --socket missing/a.sock --wait
+  1 DST_E_SOCKET_PATH: no socket a.sock can be made
 a bridge for everybody
   $ dst-quic connect {export}/demo --cert certs/ca.pem --listen 0.0.0.0:0
   1 DST_E_BRIDGE_ADDRESS: loopback only

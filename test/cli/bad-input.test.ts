@@ -36,7 +36,7 @@ import {
 } from './command.js';
 
 /** So that a typing error in the table cannot make a case vanish. */
-const CASE_COUNT = 57;
+const CASE_COUNT = 74;
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
@@ -46,7 +46,7 @@ const SLACK_MS = 5_000;
 
 /** What the cases refer to by `{name}`. */
 const world = {
-  /** HOST:PORT of an export of "demo" and "other". */
+  /** HOST:PORT of an export of "demo", of "held", which has a writer, and of "other". */
   export: '',
   /** The same of one whose certificate is for another host, and of one whose is expired. */
   misnamed: '',
@@ -81,7 +81,9 @@ before(async () => {
     days: 1,
     now: new Date(Date.now() - 3 * DAY_MS),
   });
-  world.export = await exportOf('demo=disk.img', 'other=memory:1M', '--checksum', 'blake3,sha256');
+  const stores = ['demo=disk.img', 'held=memory:1M', 'other=memory:1M'];
+  world.export = await exportOf(...stores, '--checksum', 'blake3,sha256');
+  await holdExport();
   world.misnamed = await exportOf(
     ...['demo=memory:1M', '--cert', 'misnamed/server.pem', '--key', 'misnamed/server-key.pem'],
   );
@@ -215,6 +217,15 @@ async function exportOf(...args: string[]): Promise<string> {
   });
   const [address = ''] = exporting.addresses;
   return new URL(address).host;
+}
+
+/** Starts the writer of "held". */
+async function holdExport(): Promise<void> {
+  const address = `${world.export}/held`;
+  const words = ['connect', address, '--cert', 'certs/ca.pem', '--socket', 'held.sock'];
+  const connecting = startCommand(cleanup, words, { cwd: folder });
+  await connecting.line(0);
+  cleanups.push(() => connecting.stop());
 }
 
 /** The command refuses to export with an expired certificate, so this is the bare listener. */

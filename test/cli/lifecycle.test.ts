@@ -129,7 +129,8 @@ describe('list and info', () => {
 describe('connect', { concurrency: 2 }, () => {
   let address: string;
   before(async () => {
-    const exporting = await startExport(cleanup, folder, ['demo=memory:1M']);
+    // Shared, since these tests run side by side, and one of them kills its client.
+    const exporting = await startExport(cleanup, folder, ['demo=memory:1M', '--shared']);
     address = exporting.addresses[0] ?? '';
   });
 
@@ -203,6 +204,30 @@ describe('connect', { concurrency: 2 }, () => {
       /^dst-quic: .* may be lost.* \(DST_E_UNFLUSHED\)$/,
     );
     assert.equal(existsSync(join(folder, 'gone.sock')), false);
+  });
+
+  test('takes all that says how to bear an outage', async (t) => {
+    const connecting = startConnect(
+      t,
+      address,
+      ...['--socket', 'outage.sock', '--resend-timeout', '1.5s', '--max-resends', 'inf'],
+      ...['--replay-buffer', '1M', '--ping-interval', '500ms', '--max-outage', '2h', '--wait'],
+    );
+    await connecting.line(0);
+    const { code, stderr } = await connecting.stop();
+    assert.equal(code, EXIT.ok, stderr);
+    assert.doesNotMatch(stderr, /"level":"warn"/);
+  });
+
+  test('warns of what may be lost without a replay buffer', async (t) => {
+    const words = ['--socket', 'noreplay.sock', '--replay-buffer', '0'];
+    const connecting = startConnect(t, address, ...words);
+    await connecting.line(0);
+    const { stderr } = await connecting.stop();
+    assert.match(stderr, /"level":"warn".*the replay buffer is off.* may be lost/);
+    const reader = startConnect(t, address, ...words, '--read-only');
+    await reader.line(0);
+    assert.doesNotMatch((await reader.stop()).stderr, /the replay buffer is off/);
   });
 
   test('a second signal ends it at once', async (t) => {

@@ -119,7 +119,8 @@ test('the socket of a killed connect is replaced, and that of a living one is no
   const pair = await startPair(t);
   await pair.connecting.stop('SIGKILL');
   assert.ok(existsSync(pair.socketPath));
-  const second = connect(t, pair.folder, pair.address, pair.socketPath);
+  // The export may not have noticed yet that its writer is gone.
+  const second = connect(t, pair.folder, pair.address, pair.socketPath, ['--takeover']);
   const uri = await readyUri(second);
   assert.equal(uri, pair.uri);
 

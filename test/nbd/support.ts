@@ -110,6 +110,8 @@ export class ScriptedDevice implements BlockDevice {
     return this.#gate('cache', offset, lengthBytes);
   }
 
+  async reread(): Promise<void> {}
+
   async close(): Promise<void> {}
 
   async #gate(command: string, offset: number, lengthBytes: number, flags = {}): Promise<void> {

@@ -9,7 +9,7 @@ import { type TestContext, test } from 'node:test';
 import { MemoryDevice } from '../../src/block/memory-device.js';
 import { silentLog } from '../../src/log.js';
 import { Bridge } from '../../src/nbd/bridge.js';
-import { bridgeSocketPath } from '../../src/nbd/unix-socket.js';
+import { bridgeSocketPath, checkSocketPath } from '../../src/nbd/unix-socket.js';
 import { RawClient, temporaryFolder } from './support.js';
 
 async function listen(t: TestContext, path: string): Promise<Bridge> {
@@ -128,4 +128,32 @@ test("closing does not remove a successor's socket", async (t) => {
   await listen(t, path);
   await first.close(0);
   await RawClient.ready(t, path);
+});
+
+test('what will not do is known before there is anything to serve', async (t) => {
+  const folder = await temporaryFolder(t);
+  const live = join(folder, 'live.sock');
+  await listen(t, live);
+  writeFileSync(join(folder, 'precious'), 'data');
+  for (const [path, code] of [
+    [live, 'DST_E_SOCKET_IN_USE'],
+    [join(folder, 'precious'), 'DST_E_SOCKET_PATH'],
+    [join(folder, 'missing', 'nbd.sock'), 'DST_E_SOCKET_PATH'],
+    [join(folder, 'x'.repeat(108)), 'DST_E_SOCKET_PATH'],
+  ] as const) {
+    await assert.rejects(checkSocketPath(path), { code });
+  }
+});
+
+test('what will do is left as it is until there is something to serve', async (t) => {
+  const folder = await temporaryFolder(t);
+  const path = join(folder, 'nbd.sock');
+  await leaveStaleSocket(path);
+  const before = lstatSync(path).ino;
+  await checkSocketPath(path);
+  assert.equal(lstatSync(path).ino, before);
+  await checkSocketPath(join(folder, 'other.sock'));
+  setEnvironment(t, 'XDG_RUNTIME_DIR', folder);
+  await checkSocketPath(bridgeSocketPath('disk'));
+  assert.deepEqual(readdirSync(folder), ['nbd.sock']);
 });
