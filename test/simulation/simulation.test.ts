@@ -1,0 +1,51 @@
+/**
+ * Seeds in virtual time: what was acked is there, whatever goes wrong. A seed that fails here
+ * fails again, with its history, in `make simulate SEED=…`.
+ */
+import assert from 'node:assert/strict';
+import { before, test } from 'node:test';
+import { loadChecksum } from '../../wasm/checksums.js';
+import { Violation } from './checker.js';
+import { CHECKSUM } from './export-process.js';
+import { type Outcome, SABOTAGES, simulate } from './world.js';
+
+/** About ten seconds of work, on a slow machine. */
+const SEEDS = 500;
+
+const SEEDS_TO_FIND_SABOTAGE = 2_000;
+const TAIL_ENTRIES = 60;
+
+before(() => loadChecksum(CHECKSUM));
+
+test(`the first ${SEEDS} seeds lose nothing and hang nowhere`, async () => {
+  let commands = 0;
+  for (let seed = 1; seed <= SEEDS; seed++) {
+    const outcome = await simulate(seed);
+    assert.equal(outcome.failure, undefined, describe(outcome));
+    commands += outcome.commands;
+  }
+  assert.ok(commands > SEEDS * 50, `only ${commands} commands`);
+});
+
+test('a seed replays exactly', async () => {
+  for (const seed of [1, 2, 3, 4, 5]) {
+    const first = await simulate(seed);
+    const second = await simulate(seed);
+    assert.equal(first.history.digest(), second.history.digest(), `seed ${seed}`);
+  }
+});
+
+for (const sabotage of SABOTAGES) {
+  test(`without the ${sabotage}, the checker finds wrong data`, async () => {
+    for (let seed = 1; seed <= SEEDS_TO_FIND_SABOTAGE; seed++) {
+      const { failure } = await simulate(seed, sabotage);
+      // A client that notices too late that it was taken over is another violation.
+      if (failure instanceof Violation && /^block \d+ holds/.test(failure.message)) return;
+    }
+    assert.fail(`nothing was found within ${SEEDS_TO_FIND_SABOTAGE} seeds`);
+  });
+}
+
+function describe({ seed, failure, history }: Outcome): string {
+  return `${history.tail(TAIL_ENTRIES)}\nseed ${seed}: ${failure?.stack}`;
+}
