@@ -1,0 +1,103 @@
+/**
+ * What each scenario finds running:
+ *
+ * ```
+ *   load ---> connect ---> link ---> export ---> store.img
+ *      Unix socket     QUIC: a relay of ours, or two network namespaces
+ * ```
+ */
+import { join } from 'node:path';
+import { folderWithCertificates } from '../cli/command.js';
+import { MIB, makeSparse } from '../support/end-to-end.js';
+import type { Cleanup } from './cleanup.js';
+import { Load, type LoadOptions } from './load.js';
+import { Namespaces } from './namespaces.js';
+import { NbdClient } from './nbd-client.js';
+import { ClientProcess, ExportProcess, STORE_NAME } from './processes.js';
+import { Relay } from './relay.js';
+
+/** Small, so that blocks are often written anew: a late copy of an old write then shows. */
+const STORE_BYTES = 16 * MIB;
+
+export interface Rig {
+  /** The file behind the export. */
+  readonly storePath: string;
+  readonly exporting: ExportProcess;
+  readonly client: ClientProcess;
+  readonly load: Load;
+  /** Connections of client and export that are in use, as far as can be seen from outside. */
+  connectionsAlive(): number;
+}
+
+/** A rig whose link is the relay. */
+export interface RelayRig extends Rig {
+  readonly relay: Relay;
+}
+
+/** A rig whose client is a machine of its own, with two ways to the export's. */
+export interface NamespaceRig extends Rig {
+  readonly namespaces: Namespaces;
+}
+
+/** Pings go each 2 s where nothing else does; in these scenarios the load never stops. */
+const ALIVE_WITHIN_MS = 1_000;
+
+export interface RigOptions {
+  readonly load?: Partial<LoadOptions>;
+  /** More arguments of the client. */
+  readonly connectArgs?: readonly string[];
+}
+
+export async function startRelayRig(t: Cleanup, options: RigOptions): Promise<RelayRig> {
+  const { folder, storePath } = await newStore(t);
+  const exporting = await ExportProcess.start(t, { folder, storePath, host: '127.0.0.1' });
+  const relay = await Relay.start(t, exporting.address.port);
+  const address = { host: '127.0.0.1', port: relay.port };
+  const client = await ClientProcess.start(t, folder, address, { args: options.connectArgs ?? [] });
+  return {
+    storePath,
+    exporting,
+    client,
+    relay,
+    load: await newLoad(t, client, options.load ?? {}),
+    connectionsAlive: () => relay.connectionsAlive(ALIVE_WITHIN_MS),
+  };
+}
+
+export async function startNamespaceRig(t: Cleanup, options: RigOptions): Promise<NamespaceRig> {
+  const namespaces = Namespaces.start(t);
+  const { folder, storePath } = await newStore(t);
+  const place = { folder, storePath, host: namespaces.exportHost };
+  const launch = namespaces.launchOnExport;
+  const exporting = await ExportProcess.start(t, { ...place, launch });
+  const client = await ClientProcess.start(t, folder, exporting.address, {
+    args: options.connectArgs ?? [],
+    launch: namespaces.launchOnClient,
+  });
+  return {
+    storePath,
+    exporting,
+    client,
+    namespaces,
+    load: await newLoad(t, client, options.load ?? {}),
+    // Nobody is between the two who could count.
+    connectionsAlive: () => 1,
+  };
+}
+
+async function newStore(t: Cleanup): Promise<{ folder: string; storePath: string }> {
+  const folder = await folderWithCertificates(t);
+  const storePath = join(folder, 'store.img');
+  makeSparse(storePath, STORE_BYTES);
+  return { folder, storePath };
+}
+
+async function newLoad(
+  t: Cleanup,
+  client: ClientProcess,
+  options: Partial<LoadOptions>,
+): Promise<Load> {
+  const device = await NbdClient.connect(client.socketPath, STORE_NAME);
+  t.after(() => device.close());
+  return new Load(device, options);
+}
