@@ -63,9 +63,17 @@ tools: ## Install the programs that tests and demo use (as root, on Debian and i
 test: build tools ## Run every test
 	@$(NODE) --test $(if $(JOBS),--test-concurrency=$(JOBS)) $(TESTS)
 
+.PHONY: simulate
+simulate: build ## Look for lost data in simulated time, for SECONDS=30; SEED=… replays one
+	@SECONDS='$(or $(SECONDS),30)' $(NODE) dist/test/simulation/run.js
+
 .PHONY: bench
 bench: build tools ## Measure beside our peers
 	@node dist/test/bench/bench.js
+
+.PHONY: faults
+faults: build tools ## Break everything under a load, and write docs/RELIABILITY.md (ONLY=… one)
+	@node dist/test/faults/run.js
 
 .PHONY: lint
 lint: install ## Check style and types

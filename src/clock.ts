@@ -21,3 +21,12 @@ export const systemClock: Clock = {
     return { cancel: () => clearTimeout(timer) };
   },
 };
+
+/** As the system's, but a process may end while a timer of this one is set. */
+export const backgroundClock: Clock = {
+  nowMs: systemClock.nowMs,
+  after(delayMs, task) {
+    const timer = setTimeout(task, Math.max(0, delayMs)).unref();
+    return { cancel: () => clearTimeout(timer) };
+  },
+};

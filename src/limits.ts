@@ -109,6 +109,12 @@ export const NBD_ERROR_MESSAGE_BYTES_MAX = 1 * KIB;
 /** Extents in one block status reply: 32 KiB of reply; the client asks on from their end. */
 export const NBD_EXTENTS_MAX = 4096;
 
+/** Of commands that fail for one reason there is a line in the log so often, and no more. */
+export const NBD_FAILURE_LOG_INTERVAL_MS = 10_000;
+
+/** Reasons that are told apart for that: their codes may come from a peer. */
+export const NBD_FAILURE_CODES_MAX = 64;
+
 /** `sun_path` holds 108 bytes with its NUL (unix(7)). */
 export const SOCKET_PATH_BYTES_MAX = 107;
 
@@ -197,6 +203,41 @@ export const RESEND_TIMEOUT_MS = 5_000;
 /** Resends before a command fails with EIO: ten minutes at the default timeout. */
 export const RESENDS_MAX = 120;
 
+/** A transaction that is unanswered for longer is suspicious: a second connection is dialled
+ * while the first may yet answer ... */
+export const SUSPECT_AFTER_MIN_MS = 1_000;
+
+/** ... or for so many times what answers to its kind usually take, if that is longer. */
+export const SUSPECT_AFTER_TIMES_USUAL = 10;
+
+/** What one answer counts in what is usual: some ten answers make it up. */
+export const USUAL_WEIGHT = 1 / 8;
+
+/** Payload bytes in flight that a client starts with: a line of 10 Mbit/s carries them within
+ * the time after which a transaction is suspicious ... */
+export const BYTE_WINDOW_INITIAL_BYTES = 1 * MIB;
+
+/** ... and never goes below or above: one transaction, and more than any credit. */
+export const BYTE_WINDOW_MIN_BYTES = 256 * KIB;
+export const BYTE_WINDOW_MAX_BYTES = 256 * MIB;
+
+/** Answers that come sooner let more bytes go out, and slower ones fewer: both well below
+ * SUSPECT_AFTER_MIN_MS, above any round trip on Earth. */
+export const ANSWER_SWIFT_MS = 400;
+export const ANSWER_SLOW_MS = 600;
+
+/** Acked changes that a client keeps until a flush covers them. */
+export const REPLAY_BUFFER_BYTES = 64 * MIB;
+
+/** What keeping one change costs beside its payload, so that trims have a bound too. */
+export const REPLAY_ENTRY_BYTES = 256;
+
+/** Kept payloads are packed into buffers of this size ... */
+export const REPLAY_SLAB_BYTES = 1 * MIB;
+
+/** ... of which so many are held for reuse when they are empty: what one flush of ours frees. */
+export const REPLAY_SLABS_FREE_MAX = 32;
+
 // ---- Export --------------------------------------------------------------------------
 
 /** How long a stranger may take from connecting to a whole HELLO. */
@@ -211,8 +252,27 @@ export const REFUSAL_LINGER_MS = 1_000;
 /** How long a session outlives its last connection. */
 export const SESSION_LEASE_MS = 60_000;
 
+/** A transaction in progress for longer is told to its client as such: soon enough that a
+ * client which suspects a dead export after a second has heard of it. */
+export const WORKING_NOTICE_AFTER_MS = 500;
+
+/** It is told again each time that so much has passed: one lost notice does no harm. */
+export const WORKING_NOTICE_INTERVAL_MS = 250;
+
+/** A client that sends nothing for so long, not even a ping, is gone, whatever interval it gave
+ * for its pings: one that gave a shorter one is given three of those. */
+export const PEER_IDLE_TIMEOUT_MS = 30_000;
+
+/** Sessions that an export remembers as taken over, so that a late HELLO of one gets nowhere:
+ * far more takeovers than anybody makes while a HELLO is on its way. */
+export const TAKEN_OVER_SESSIONS_MAX = 1024;
+
 /** What commands in flight are given when a process is asked to end. */
 export const SHUTDOWN_GRACE_MS = 10_000;
+
+/** What flushing and closing a store is given then: time for a slow disk to write what the
+ * page cache held, and with the grace above less than service managers wait (90 s). */
+export const SHUTDOWN_FLUSH_TIMEOUT_MS = 60_000;
 
 // ---- Client --------------------------------------------------------------------------
 
@@ -228,8 +288,45 @@ export const PINGS_UNANSWERED_MAX = 3;
 /** Redialling waits this long at first, doubles, and is jittered ... */
 export const REDIAL_DELAY_MIN_MS = 20;
 
-/** ... up to this, so that I/O flows again soon after a link returns. */
+/** ... up to this while I/O waits, so that it flows again soon after a link returns ... */
 export const REDIAL_DELAY_MAX_MS = 1_000;
+
+/** ... and up to this while none does. */
+export const REDIAL_DELAY_IDLE_MAX_MS = 10_000;
+
+/** How long one attempt of a redial may take to reach the export, ... */
+export const DIAL_ATTEMPT_TIMEOUT_MS = 2_000;
+
+/** ... and how many may be under way, as the next starts before the last has ended, ... */
+export const DIAL_ATTEMPTS_AT_ONCE_MAX = 4;
+
+/** ... so long after it, jittered down to half: one that began while a link was down knocks
+ * again only after 1 s, 2 s, 4 s, so that a fresh one is through sooner once the link is up. */
+export const DIAL_OVERLAP_MS = 800;
+
+/** How long an export may take to hear that a session is over. */
+export const LEAVE_TIMEOUT_MS = 1_000;
+
+/** A HELLO is left so long to be answered before another attempt may say it too, which ends
+ * the first: above any round trip on Earth. */
+export const WELCOME_PATIENCE_MS = 1_500;
+
+// ---- The way to an export ------------------------------------------------------------
+
+/** A name service that takes longer is passed over for the addresses that it gave before: it
+ * is often lost in the same outage as the export, and comes back later. */
+export const RESOLVE_PATIENCE_MS = 300;
+
+/** Names whose addresses are remembered: one client dials a handful. */
+export const RESOLVED_NAMES_MAX = 256;
+
+/** How often a client looks whether its own address or its default routes are others: a look
+ * costs some 0.1 ms, and roaming is to be noticed well within a second. */
+export const PATH_CHECK_INTERVAL_MS = 500;
+
+/** What is read of the kernel's routes: the default ones come first, and a router that knows
+ * the whole Internet has 100 MB of others. */
+export const ROUTES_READ_BYTES_MAX = 64 * KIB;
 
 // ---- QUIC ----------------------------------------------------------------------------
 
@@ -246,6 +343,9 @@ export const QUIC_STREAMS_MAX = 1024;
 /** A connection without any packet for so long is gone. Pings make it live. */
 export const QUIC_IDLE_TIMEOUT_MS = 30_000;
 
+/** How often a dial asks whether its port is closed: machines answer about once a second. */
+export const PORT_PROBE_INTERVAL_MS = 500;
+
 /** Writes are gathered up to this size into one call to the engine. */
 export const QUIC_GATHER_BYTES = 64 * KIB;
 
@@ -256,6 +356,29 @@ export const STORE_NAME_BYTES_MAX = 255;
 
 /** Stores of one export: the list of them must fit one control frame. */
 export const STORES_MAX = 256;
+
+/** What --resend-timeout may be: less would resend what is only on its way. */
+export const RESEND_TIMEOUT_MS_MIN = 100;
+export const RESEND_TIMEOUT_MS_MAX = 60 * 60 * 1000;
+
+/** What --max-resends may count up to; beyond it, "inf" is meant. */
+export const RESENDS_COUNT_MAX = 1_000_000;
+
+/** What --ping-interval may be: three pings must fit into the transport's idle timeout. */
+export const PING_INTERVAL_MS_MIN = 100;
+export const PING_INTERVAL_MS_MAX = 10_000;
+
+/** What --replay-buffer may be, unless it is 0: less would flush at every large write ... */
+export const REPLAY_BUFFER_BYTES_MIN = 1 * MIB;
+
+/** ... and more than this is a typing error: it is held in memory. */
+export const REPLAY_BUFFER_BYTES_MAX = 16 * 1024 * MIB;
+
+/** What --max-outage and --lease may be. Node's timers end at 24 days. */
+export const MAX_OUTAGE_MS_MIN = 1_000;
+export const MAX_OUTAGE_MS_MAX = 7 * 24 * 60 * 60 * 1000;
+export const SESSION_LEASE_MS_MIN = 1_000;
+export const SESSION_LEASE_MS_MAX = 7 * 24 * 60 * 60 * 1000;
 
 /** A service manager that does not read its socket must not hold up a start for longer. */
 export const SERVICE_NOTIFY_TIMEOUT_MS = 1_000;

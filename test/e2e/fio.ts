@@ -26,6 +26,8 @@ export async function runVerifyingFio(
 ): Promise<FioResult> {
   const { code, stdout, stderr } = await startTool(t, 'fio', [
     '--name=verified',
+    // Else it leaves files in the current folder.
+    '--verify_state_save=0',
     '--ioengine=nbd',
     `--uri=${pair.uri}`,
     `--rw=${pattern}`,
