@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.js';
 import { DstError } from '../errors.js';
-import { CONNECT_TIMEOUT_MS, WELCOME_PATIENCE_MS } from '../limits.js';
+import { CONNECT_TIMEOUT_MS, LEAVE_TIMEOUT_MS, WELCOME_PATIENCE_MS } from '../limits.js';
+import type { Connection } from '../transport/transport.js';
 import { type Dial, type DialRequest, Link } from './link.js';
 import { SessionIdentity } from './session-identity.js';
 
@@ -24,8 +25,14 @@ export class Connector {
   readonly #options: ConnectorOptions;
   readonly #identity: SessionIdentity;
   readonly #closing = new AbortController();
+  /** HELLOs that are under way; they never reject. */
+  readonly #greetings = new Set<Promise<unknown>>();
+  /** The last of them: those before it are outdated, whatever comes of them. */
+  #latest: Promise<unknown> | undefined;
   #welcomed = false;
-  #greetedMs: number | undefined;
+  #left = false;
+  #greetedMs = Number.NEGATIVE_INFINITY;
+  #patienceMs = WELCOME_PATIENCE_MS;
 
   constructor(options: ConnectorOptions) {
     this.#options = options;
@@ -42,41 +49,76 @@ export class Connector {
    * export fences the older link then, so that the new one is wanted.
    */
   async open(request: DialRequest): Promise<Link> {
-    const { clock, dial, exportName, checksums, readOnly, takeover, pingIntervalMs } =
-      this.#options;
-    const connection = await dial(request);
-    const nowMs = clock.nowMs();
-    const early = this.#greetedMs !== undefined && nowMs - this.#greetedMs < WELCOME_PATIENCE_MS;
-    if (request.signal.aborted || this.#closing.signal.aborted || early) {
+    const connection = await this.#options.dial(request);
+    if (request.signal.aborted || this.#left || this.#mustWait()) {
       connection.close('it is not wanted any more');
-      throw new DstError('DST_E_ABORTED', 'another attempt to connect came before');
+      throw aborted();
     }
-    this.#greetedMs = nowMs;
-    try {
-      const link = await Link.greet(
-        connection,
-        {
-          intent: 'attach',
-          exportName,
-          session: this.#identity.id,
-          epoch: this.#identity.nextEpoch(),
-          checksums,
-          readOnly,
-          resuming: this.#welcomed,
-          // Once: a session that was fenced itself must not fence whoever did it.
-          takeover: takeover === true && !this.#welcomed,
-        },
-        { clock, pingIntervalMs, timeoutMs: CONNECT_TIMEOUT_MS, signal: this.#closing.signal },
-      );
-      this.#welcomed = true;
-      return link;
-    } finally {
-      if (this.#greetedMs === nowMs) this.#greetedMs = undefined;
-    }
+    const greeting = this.#greet(connection);
+    const settled = greeting.catch(() => {});
+    this.#greetings.add(settled);
+    this.#latest = settled;
+    void settled.then(() => {
+      this.#greetings.delete(settled);
+      if (this.#latest === settled) this.#latest = undefined;
+    });
+    return greeting;
   }
 
-  /** Ends what is under way. */
-  close(): void {
+  /**
+   * Ends what is under way. A HELLO that may have been heard already is waited for, at most
+   * LEAVE_TIMEOUT_MS: the export must be told that its session is over as well.
+   */
+  async leave(): Promise<void> {
+    this.#left = true;
+    const timer = this.#options.clock.after(LEAVE_TIMEOUT_MS, () => this.#closing.abort());
+    await Promise.all(this.#greetings);
+    timer.cancel();
     this.#closing.abort();
   }
+
+  /** Ends what is under way, at once. */
+  close(): void {
+    this.#left = true;
+    this.#closing.abort();
+  }
+
+  /** Whether another HELLO is under way that must be given its time. */
+  #mustWait(): boolean {
+    if (this.#latest === undefined) return false;
+    if (this.#options.clock.nowMs() - this.#greetedMs < this.#patienceMs) return true;
+    // On a line with a long delay each HELLO would end the one before, for ever.
+    this.#patienceMs = Math.min(2 * this.#patienceMs, CONNECT_TIMEOUT_MS);
+    return false;
+  }
+
+  async #greet(connection: Connection): Promise<Link> {
+    const { clock, exportName, checksums, readOnly, takeover, pingIntervalMs } = this.#options;
+    this.#greetedMs = clock.nowMs();
+    const epoch = this.#identity.nextEpoch();
+    const link = await Link.greet(
+      connection,
+      {
+        intent: 'attach',
+        exportName,
+        session: this.#identity.id,
+        epoch,
+        checksums,
+        readOnly,
+        resuming: this.#welcomed,
+        // Once: a session that was fenced itself must not fence whoever did it.
+        takeover: takeover === true && !this.#welcomed,
+      },
+      { clock, pingIntervalMs, timeoutMs: CONNECT_TIMEOUT_MS, signal: this.#closing.signal },
+    );
+    this.#welcomed = true;
+    if (epoch === this.epoch) this.#patienceMs = WELCOME_PATIENCE_MS;
+    if (!this.#left) return link;
+    await link.leave();
+    throw aborted();
+  }
+}
+
+function aborted(): DstError {
+  return new DstError('DST_E_ABORTED', 'this attempt to connect is not wanted any more');
 }

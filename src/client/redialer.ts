@@ -1,8 +1,10 @@
 import type { Clock, Timer } from '../clock.js';
 import {
+  CONNECT_TIMEOUT_MS,
   DIAL_ATTEMPT_TIMEOUT_MS,
   DIAL_ATTEMPTS_AT_ONCE_MAX,
   DIAL_OVERLAP_MS,
+  PATIENT_DIAL_EVERY,
   REDIAL_DELAY_IDLE_MAX_MS,
   REDIAL_DELAY_MAX_MS,
   REDIAL_DELAY_MIN_MS,
@@ -27,7 +29,8 @@ export interface RedialerOptions {
  */
 export class Redialer {
   readonly #options: RedialerOptions;
-  readonly #pending = new Set<AbortController>();
+  /** The attempts under way, oldest first, and whether each is a patient one. */
+  readonly #pending = new Map<AbortController, boolean>();
   #running = false;
   /** Nothing has been dialled since the last connection was of use. */
   #fresh = true;
@@ -55,7 +58,7 @@ export class Redialer {
   stop(): void {
     this.#running = false;
     this.#timer?.cancel();
-    for (const controller of this.#pending) controller.abort();
+    for (const controller of this.#pending.keys()) controller.abort();
     this.#pending.clear();
   }
 
@@ -76,7 +79,8 @@ export class Redialer {
   }
 
   #abortOldest(): void {
-    for (const controller of this.#pending) {
+    for (const [controller, patient] of this.#pending) {
+      if (patient) continue;
       this.#pending.delete(controller);
       controller.abort();
       return;
@@ -103,13 +107,17 @@ export class Redialer {
     // The oldest knocks least often by now: each of its knocks doubles the wait for the next.
     if (this.#pending.size >= DIAL_ATTEMPTS_AT_ONCE_MAX) this.#abortOldest();
     const controller = new AbortController();
-    this.#pending.add(controller);
+    // On a line with a long delay no hasty attempt would ever be through.
+    const due = this.#attempts % PATIENT_DIAL_EVERY === PATIENT_DIAL_EVERY - 1;
+    const patient = due && ![...this.#pending.values()].includes(true);
+    this.#pending.set(controller, patient);
     const ended = () => {
       if (!this.#pending.delete(controller)) return;
       if (this.#running && this.#pending.size === 0) this.#arm(this.#backOff());
     };
     const { signal } = controller;
-    const request = { timeoutMs: DIAL_ATTEMPT_TIMEOUT_MS, signal, attempt: this.#attempts++ };
+    const timeoutMs = patient ? CONNECT_TIMEOUT_MS : DIAL_ATTEMPT_TIMEOUT_MS;
+    const request = { timeoutMs, signal, attempt: this.#attempts++ };
     void this.#options.attempt(request).finally(ended);
   }
 }

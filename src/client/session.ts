@@ -223,10 +223,9 @@ export class RemoteSession {
    */
   async close(): Promise<void> {
     if (this.#closed !== undefined) return;
-    const link = this.#linkUp ? this.#link : undefined;
-    const left = link?.leave();
-    this.#end(new DstError('DST_E_CLOSED', 'the device was closed', { errno: 'ESHUTDOWN' }), link);
-    await left;
+    const left = [this.#linkUp ? this.#link.leave() : undefined, this.#connector.leave()];
+    this.#end(new DstError('DST_E_CLOSED', 'the device was closed', { errno: 'ESHUTDOWN' }));
+    await Promise.all(left);
   }
 
   // ---- Connecting ----------------------------------------------------------------------
@@ -238,7 +237,8 @@ export class RemoteSession {
       const checksum = await checksumOf(link);
       // A later HELLO has fenced it, or is about to.
       const outdated = link.welcome.epoch !== this.#connector.epoch;
-      if (this.#closed !== undefined || outdated) link.close('it is not wanted any more');
+      if (this.#closed !== undefined) await link.leave();
+      else if (outdated) link.close('a newer connection has taken over');
       else this.#readopt(link, checksum);
     } catch (error) {
       if (!(error instanceof DstError)) throw error;
@@ -276,8 +276,6 @@ export class RemoteSession {
       return;
     }
     this.#redialer.stop();
-    this.#outageTimer?.cancel();
-    this.#outageTimer = undefined;
     this.#link = link;
     this.#checksum = checksum;
     this.#linkUp = true;
@@ -286,14 +284,15 @@ export class RemoteSession {
     this.#resize(offeredBy(welcome).sizeBytes);
     const cacheLost = !welcome.verifier.equals(this.#verifier);
     this.#verifier = welcome.verifier;
-    if (cacheLost) this.#states.cacheLost(this.#engine.unflushedBytes, this.#replayBufferBytes > 0);
+    if (cacheLost && !this.#options.readOnly)
+      this.#states.cacheLost(this.#engine.unflushedBytes, this.#replayBufferBytes > 0);
     this.#engine.handleConnected(welcome.credit, cacheLost, this.#clock.nowMs());
     link.start({
       onReply: (slot, reply) => this.#onReply(slot, reply),
       onNotice: (notice) => this.#onNotice(notice),
       onSilence: () => this.#review(),
       onHeard: () => this.#review(),
-      onAlive: () => this.#redialer.succeeded(),
+      onAlive: () => this.#onUse(),
       onDown: (reason) => this.#onDown(link, reason),
     });
     this.#transmit();
@@ -307,12 +306,26 @@ export class RemoteSession {
     // Fenced means by our own newer HELLO, whose WELCOME is on its way: no outage.
     if (!OWN_DOING.has(reason.code)) this.#states.down(reason, this.#engine.unfinished);
     this.#engine.handleDisconnected(this.#downSinceMs);
-    const { maxOutageMs = Number.POSITIVE_INFINITY } = this.#options;
-    if (maxOutageMs !== Number.POSITIVE_INFINITY) {
-      this.#outageTimer = this.#clock.after(maxOutageMs, () => this.#giveUp(outage(maxOutageMs)));
-    }
+    this.#startOutage();
     this.#armTimer();
     this.#redialer.start();
+  }
+
+  /** Connections that are of no use, one after the other, are one outage. */
+  #startOutage(): void {
+    const { maxOutageMs = Number.POSITIVE_INFINITY } = this.#options;
+    if (maxOutageMs === Number.POSITIVE_INFINITY || this.#outageTimer !== undefined) return;
+    this.#outageTimer = this.#clock.after(maxOutageMs, () => {
+      this.#outageTimer = undefined;
+      if (!this.#linkUp) this.#giveUp(outage(maxOutageMs));
+    });
+  }
+
+  /** The link has answered something. */
+  #onUse(): void {
+    this.#redialer.succeeded();
+    this.#outageTimer?.cancel();
+    this.#outageTimer = undefined;
   }
 
   #onPathChanged(): void {
@@ -353,6 +366,7 @@ export class RemoteSession {
         break;
       case 'closing': {
         const reason = failureError(notice.failure);
+        if (reason.code === 'DST_E_FLUSH_LOST') this.#engine.handleFlushLost();
         if (FINAL_REFUSALS.has(reason.code)) this.#giveUp(reason);
         else this.#link.fail(reason);
         break;
@@ -377,9 +391,9 @@ export class RemoteSession {
       this.#link.send(next.slot, encodeCommand(next, this.#checksum));
     }
     this.#deliver();
-    if (this.#engine.lostTrack) {
+    if (this.#engine.mustReconnect) {
       this.#link.fail(
-        new DstError('DST_E_STALLED', 'a write that was given up may still be on its way'),
+        new DstError('DST_E_STALLED', 'what this connection carried, or acked, is in doubt'),
       );
     }
   }
@@ -401,7 +415,7 @@ export class RemoteSession {
       this.#link.fail(error);
       return;
     }
-    this.#redialer.succeeded();
+    this.#onUse();
     this.#transmit();
     if (this.#suspected) this.#review();
   }
@@ -439,20 +453,20 @@ export class RemoteSession {
   #giveUp(reason: DstError): void {
     if (this.#closed !== undefined) return;
     const error = new DstError(reason.code, reason.message, { errno: 'EIO', cause: reason });
+    this.#connector.close();
+    this.#link.close(error.message);
     this.#end(error);
     this.#tellRefused(error);
   }
 
-  /** Ends everything but a link that is being left. */
-  #end(reason: DstError, leaving?: Link): void {
+  /** Ends everything but connections, which are left or closed by the caller. */
+  #end(reason: DstError): void {
     this.#closed = reason;
     this.#linkUp = false;
     this.#timer?.cancel();
     this.#outageTimer?.cancel();
     this.#unwatch();
     this.#redialer.stop();
-    this.#connector.close();
-    if (this.#link !== leaving) this.#link.close(reason.message);
     this.#engine.failAll(reason);
     this.#deliver();
     const { resent, timedOut, corrupt, replayed } = this.counters;

@@ -31,7 +31,7 @@ import { ChangesInFlight } from './changes-in-flight.js';
 import { type Command, type Completion, changes, type Transmit } from './command.js';
 import { Patience } from './patience.js';
 import { Queue } from './queue.js';
-import { ReplayLog } from './replay-log.js';
+import { lost, ReplayLog } from './replay-log.js';
 import { Sent } from './sent.js';
 import { Slots } from './slots.js';
 import { newTransaction, type Transaction } from './transaction.js';
@@ -74,7 +74,7 @@ export class TransactionEngine<C extends Command> {
   /** Replayed changes that have not ended; while undefined, no replay is due. */
   #replaying: Set<Transaction<C>> | undefined;
   #ownFlush: Transaction<C> | undefined;
-  #lostTrack = false;
+  #mustReconnect = false;
   readonly counters: EngineCounters = {
     submitted: 0,
     completed: 0,
@@ -125,11 +125,12 @@ export class TransactionEngine<C extends Command> {
   }
 
   /**
-   * A change failed here while a copy of it may still arrive at the export: nothing is sent
-   * until the connection has been ended, so that the next one fences that copy.
+   * Nothing is sent until the connection has been ended: a change failed here while a copy of
+   * it may still arrive, which the next connection fences; or a flush would prove nothing
+   * before what the export may have lost was made again, which begins with a connection.
    */
-  get lostTrack(): boolean {
-    return this.#lostTrack;
+  get mustReconnect(): boolean {
+    return this.#mustReconnect;
   }
 
   /**
@@ -170,12 +171,14 @@ export class TransactionEngine<C extends Command> {
   handleConnected(credit: Credit, cacheLost: boolean, nowMs: number): void {
     this.handleDisconnected(nowMs);
     this.#credit = credit;
-    // By its old id the export could answer for what was made before its cache was lost. None of
-    // it is acked, so making it anew is harmless; and old ids would hold a replay's window.
-    if (cacheLost) this.#sent.renew();
-    // A replay that was cut short starts over: nothing else has gone out since.
-    if (this.#replaying !== undefined || (cacheLost && this.#log.size > 0)) {
-      this.#startReplay(nowMs);
+    if (cacheLost || (this.#log.inDoubt && this.#replaying === undefined)) {
+      // By its old id the export could answer for what was made before its cache was lost. None
+      // of it is acked, so making it anew is harmless; and old ids would hold a replay's window.
+      this.#sent.renew();
+      if (this.#log.size > 0) this.#startReplay(nowMs);
+    } else if (this.#replaying !== undefined) {
+      // What of a replay was acked stays made: nothing else has gone out since.
+      this.#enqueue(this.#replaying);
     }
   }
 
@@ -185,17 +188,15 @@ export class TransactionEngine<C extends Command> {
     this.#doubt(nowMs);
     this.#slots = new Slots();
     this.#strays.clear();
-    this.#lostTrack = false;
+    this.#mustReconnect = false;
     this.#changing.clear();
-    for (const own of this.#replaying ?? []) this.#drop(own);
-    this.#replaying?.clear();
     if (this.#ownFlush !== undefined) this.#drop(this.#ownFlush);
     this.#ownFlush = undefined;
-    for (const transaction of this.#unfinished) {
+    for (const transaction of [...this.#unfinished, ...(this.#replaying ?? [])]) {
       transaction.copies = 0;
       transaction.resendAtMs = nowMs + this.#options.resendTimeoutMs;
     }
-    this.#queueCallers();
+    this.#enqueue(this.#unfinished);
   }
 
   /**
@@ -220,6 +221,11 @@ export class TransactionEngine<C extends Command> {
     transaction.queued = true;
     // Behind the queue it could wait for the window, and the window for it.
     this.#queue.putBack(transaction);
+  }
+
+  /** The export says that it could not make durable what it had acked. */
+  handleFlushLost(): void {
+    this.#log.doubt();
   }
 
   /** The export has these in progress: they are slow, not lost. */
@@ -314,12 +320,14 @@ export class TransactionEngine<C extends Command> {
 
   #endReplay(): void {
     this.#replaying = undefined;
-    this.#queueCallers();
+    this.#log.onReplayed();
+    this.#enqueue(this.#unfinished);
   }
 
-  #queueCallers(): void {
-    for (const transaction of this.#unfinished) transaction.queued = true;
-    this.#queue.replace([...this.#unfinished]);
+  /** Makes these what goes out next, in their order. */
+  #enqueue(transactions: ReadonlySet<Transaction<C>>): void {
+    for (const transaction of transactions) transaction.queued = true;
+    this.#queue.replace([...transactions]);
   }
 
   /** Keeps what must be replayed, drops what a flush covered; the error that stands instead. */
@@ -341,7 +349,8 @@ export class TransactionEngine<C extends Command> {
   /** Flushes on its own account when the log has come near its bound. */
   #flushInTime(nowMs: number): void {
     if (this.#ownFlush !== undefined || this.#replaying !== undefined) return;
-    if (this.#log.size === 0) return;
+    // Another flush would fail as well, or prove nothing.
+    if (this.#log.size === 0 || this.#log.inDoubt) return;
     const next = this.#queue.first;
     // A resend goes first: the flush could wait for the window, and the window for it.
     if (next !== undefined && next.id !== 0) return;
@@ -375,11 +384,20 @@ export class TransactionEngine<C extends Command> {
 
   /** Takes the head of the queue if it may go now, past those that have ended. */
   #nextAffordable(credit: Credit, nowMs: number): Transaction<C> | undefined {
-    while (!this.#lostTrack) {
+    while (!this.#mustReconnect) {
       while (this.#queue.first?.ended) this.#queue.shift();
       this.#flushInTime(nowMs);
       const transaction = this.#queue.first;
-      if (transaction === undefined || !this.#affordable(transaction, credit)) return undefined;
+      if (transaction === undefined) return undefined;
+      if (this.#log.inDoubt && !this.#fitsLog(transaction)) {
+        this.#finish(transaction, undefined, lost('a flush failed, and no more can be kept'));
+        continue;
+      }
+      if (!this.#affordable(transaction, credit)) return undefined;
+      if (this.#log.inDoubt && transaction.command.kind === KIND.flush) {
+        this.#mustReconnect = true;
+        return undefined;
+      }
       this.#queue.shift();
       if (!transaction.sent || this.#countResend(transaction)) return transaction;
     }
@@ -439,7 +457,7 @@ export class TransactionEngine<C extends Command> {
       this.counters.resent++;
       return true;
     }
-    if (transaction.copies > 0 && changes(transaction.command)) this.#lostTrack = true;
+    if (transaction.copies > 0 && changes(transaction.command)) this.#mustReconnect = true;
     this.#finish(transaction, undefined, unanswered(this.#options.maxResends));
     return false;
   }

@@ -25,6 +25,11 @@ export class ReplayLog {
   #bytes = 0;
   /** A loss that nobody has been told of: the next flush reports it. */
   #owed: DstError | undefined;
+  /**
+   * A flush has failed, which the kernel tells once: what it was to cover may be gone, and
+   * later flushes may succeed all the same. `unproven` until all of it was made again.
+   */
+  #doubt: 'none' | 'unproven' | 'replayed' = 'none';
 
   /** With a bound of 0 nothing is kept. */
   constructor(boundBytes: number) {
@@ -43,6 +48,11 @@ export class ReplayLog {
   /** What the entries hold, with what each costs beside its payload. */
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** Whether the export may have lost what is here, without a change of its verifier. */
+  get inDoubt(): boolean {
+    return this.#doubt === 'unproven';
   }
 
   /** Whether a flush should be sent before the bound makes changes wait for one. */
@@ -85,18 +95,32 @@ export class ReplayLog {
 
   /**
    * A flush was answered that covers the entries before a position. One of our own has nobody
-   * to tell of its failure, and what it was to cover cannot be kept for ever. Returns the
-   * error that a caller's flush must report all the same.
+   * to tell of its failure: the next caller's flush reports it. Returns the error that a flush
+   * must report though the export said that it was done.
    */
   onFlushed(position: number, failed: boolean, own: boolean): DstError | undefined {
-    if (!failed || own) this.cover(position);
-    if (own) {
-      if (failed) this.#owed = lost('a flush of what was written before failed');
+    if (failed) {
+      this.doubt();
+      if (own) this.#owed = lost('a flush of what was written before failed');
       return undefined;
     }
-    const owed = failed ? undefined : this.#owed;
-    if (owed !== undefined) this.#owed = undefined;
+    if (this.inDoubt) return lost('a flush failed before');
+    this.cover(position);
+    this.#doubt = 'none';
+    if (own) return undefined;
+    const owed = this.#owed;
+    this.#owed = undefined;
     return owed;
+  }
+
+  /** The export could not make durable what it had acked. */
+  doubt(): void {
+    if (this.size > 0) this.#doubt = 'unproven';
+  }
+
+  /** Every entry has been made again. */
+  onReplayed(): void {
+    if (this.inDoubt) this.#doubt = 'replayed';
   }
 
   onReplayFailed(): void {
@@ -135,7 +159,8 @@ export class ReplayLog {
   }
 }
 
-function lost(what: string): DstError {
+/** What was acked may be gone. */
+export function lost(what: string): DstError {
   return new DstError('DST_E_FLUSH_LOST', `${what}: it may be lost; check the export's disk`, {
     errno: 'EIO',
   });

@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import { Connector, type ConnectorOptions } from '../../src/client/connector.js';
 import type { Link } from '../../src/client/link.js';
 import { SessionIdentity } from '../../src/client/session-identity.js';
-import { WELCOME_PATIENCE_MS } from '../../src/limits.js';
+import { LEAVE_TIMEOUT_MS, WELCOME_PATIENCE_MS } from '../../src/limits.js';
+import { KIND } from '../../src/protocol/kinds.js';
 import { comes, ends, pass, VirtualClock } from '../support/virtual-time.js';
 import { FakeExport } from './fake-export.js';
 import { failsWith } from './support.js';
@@ -152,4 +153,48 @@ test('closing ends what waits for WELCOME', async () => {
   await assert.rejects(opening, failsWith('DST_E_CONNECTION_LOST'));
   await comes(clock, () => fake.peer(0).closed, 'the hang-up');
   await assert.rejects(ends(clock, open(), 'the next'), failsWith('DST_E_ABORTED'));
+});
+
+test('patience doubles with each HELLO that was for nothing, and is short again after a WELCOME', async () => {
+  const { clock, fake, open, hello, connector } = newWorld();
+  open();
+  await hello(0);
+  await pass(clock, WELCOME_PATIENCE_MS);
+  open();
+  await hello(1);
+  await pass(clock, WELCOME_PATIENCE_MS);
+  await assert.rejects(ends(clock, open(), 'the third'), failsWith('DST_E_ABORTED'));
+  await pass(clock, WELCOME_PATIENCE_MS);
+  const third = open();
+  await hello(3);
+  fake.peer(3).welcome();
+  await ends(clock, third, 'WELCOME');
+  open();
+  await hello(4);
+  await pass(clock, WELCOME_PATIENCE_MS);
+  open();
+  await hello(5);
+  connector.close();
+});
+
+test('leaving tells the export also where its WELCOME is still on the way', async () => {
+  const { clock, fake, open, hello, connector } = newWorld();
+  const opening = open();
+  await hello(0);
+  const leaving = connector.leave();
+  fake.peer(0).welcome();
+  await comes(clock, () => fake.peer(0).frames.some(({ kind }) => kind === KIND.leave), 'LEAVE');
+  fake.peer(0).connection.close('left');
+  await ends(clock, leaving, 'the end');
+  await assert.rejects(opening, failsWith('DST_E_ABORTED'));
+});
+
+test('leaving waits no longer than its time for a WELCOME', async () => {
+  const { clock, open, hello, connector } = newWorld();
+  const opening = open();
+  await hello(0);
+  const leaving = connector.leave();
+  await pass(clock, LEAVE_TIMEOUT_MS);
+  await ends(clock, leaving, 'the end');
+  await assert.rejects(opening, failsWith('DST_E_CONNECTION_LOST'));
 });

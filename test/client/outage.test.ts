@@ -221,3 +221,17 @@ test('what the device refuses of a replay is told by the next flush', async () =
   );
   await world.ends(remote.flush(), 'the next flush');
 });
+
+test('connections of no use, one after the other, are one outage', async () => {
+  const world = new SessionWorld();
+  const remote = await world.connect({ maxOutageMs: 10_000 });
+  const pending = remote.flush();
+  pending.catch(() => {});
+  for (let steps = 0; steps < 20_000 && remote.session.unfinished > 0; steps++) {
+    if (remote.session.connected) world.network.cut();
+    await world.pass(1);
+  }
+  const made = world.connections.length;
+  assert.ok(made > 3, `${made} connections`);
+  await assert.rejects(pending, failsWith('DST_E_OUTAGE', 'EIO'));
+});

@@ -3,9 +3,11 @@ import { test } from 'node:test';
 import type { DialRequest } from '../../src/client/link.js';
 import { Redialer } from '../../src/client/redialer.js';
 import {
+  CONNECT_TIMEOUT_MS,
   DIAL_ATTEMPT_TIMEOUT_MS,
   DIAL_ATTEMPTS_AT_ONCE_MAX,
   DIAL_OVERLAP_MS,
+  PATIENT_DIAL_EVERY,
   REDIAL_DELAY_IDLE_MAX_MS,
   REDIAL_DELAY_MAX_MS,
   REDIAL_DELAY_MIN_MS,
@@ -164,4 +166,16 @@ test('a connection that was of use makes the next first attempt immediate again'
   const before = requests.length;
   redialer.start();
   assert.equal(requests.length, before + 1);
+});
+
+test('one attempt at a time is patient, and left alone: a line may need long for a dial', async () => {
+  const { clock, redialer, requests } = newRedialer({ outcome: 'hangs' });
+  redialer.start();
+  await pass(clock, CONNECT_TIMEOUT_MS - 1);
+  const patient = requests.filter(({ timeoutMs }) => timeoutMs === CONNECT_TIMEOUT_MS);
+  assert.equal(patient.length, 1);
+  assert.equal(patient[0]?.attempt, PATIENT_DIAL_EVERY - 1);
+  assert.equal(patient[0]?.signal.aborted, false);
+  redialer.stop();
+  assert.equal(patient[0]?.signal.aborted, true);
 });

@@ -158,7 +158,10 @@ export class DiskHandle implements BlockDevice {
     const slow = random.chance(slowRate);
     const delayMs = slow ? random.magnitude(10, slowMsMax) : random.between(0, latencyMs);
     const errno = random.pick<ErrnoName>(['EIO', 'ENOSPC']);
-    const fails = random.chance(errorRate);
+    // A failed flush makes the client write anew what was acked, which a disk that goes on
+    // failing may refuse: then nothing is promised.
+    const fails = random.chance(errorRate) && !this.#disk.flushHasFailed;
+    if (fails && name === 'flush') this.#disk.flushHasFailed = true;
     this.#inProgress++;
     return new Promise((resolve, reject) => {
       this.#clock.after(delayMs, () => {

@@ -24,6 +24,8 @@ interface Block {
 }
 
 export class SimulatedDisk {
+  /** From then on no command fails. */
+  flushHasFailed = false;
   readonly #blocks: Block[];
   readonly #random: Random;
   #sequence = 0;

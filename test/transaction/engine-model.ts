@@ -63,7 +63,7 @@ export class Model {
     this.#happen(step);
     this.#send();
     // As a session does: the next connection fences what may still arrive.
-    if (this.engine.lostTrack) this.#disconnect();
+    if (this.engine.mustReconnect) this.#disconnect();
     this.#end();
     this.#check();
   }

@@ -130,7 +130,7 @@ test('ids after a replay are above those of the replay, which are above all befo
   assert.equal(after.retired, after.transaction);
 });
 
-test('a connection lost in the middle of a replay: the next one begins with all of it', () => {
+test('a connection lost in the middle of a replay: the next one begins with what is left', () => {
   const engine = connectedEngine(keeping);
   run(engine, writeOf(0, 0, 'a'), writeOf(1, 8, 'b'));
   engine.submit(command(2), 0);
@@ -142,10 +142,22 @@ test('a connection lost in the middle of a replay: the next one begins with all 
   const again = transmits(engine);
   assert.deepEqual(
     again.map(({ command }) => textOf(command)),
-    ['a', 'b'],
+    ['b'],
   );
   for (const each of again) answer(engine, each);
   assert.deepEqual(names(transmits(engine)), [2]);
+});
+
+test('a cache lost again in the middle of a replay: it begins anew', () => {
+  const engine = connectedEngine(keeping);
+  run(engine, writeOf(0, 0, 'a'), writeOf(1, 8, 'b'));
+  cacheLost(engine);
+  answer(engine, transmits(engine)[0]);
+  cacheLost(engine);
+  assert.deepEqual(
+    transmits(engine).map(({ command }) => textOf(command)),
+    ['a', 'b'],
+  );
 });
 
 test('replayed changes stay kept until a flush after them', () => {

@@ -96,7 +96,7 @@ test('each resend on a connection counts, and past the bound the command fails',
   assert.equal(resends(engine, 2 * LATE_MS).length, 1);
   assert.equal(resends(engine, 3 * LATE_MS).length, 0);
   assert.deepEqual(ended(engine), [0]);
-  assert.equal(engine.lostTrack, false, 'a late read harms nothing');
+  assert.equal(engine.mustReconnect, false, 'a late read harms nothing');
 });
 
 test('a transaction that came damaged is sent again, ahead of those not yet sent', () => {
@@ -201,9 +201,9 @@ test('a change given up while a copy may still arrive: nothing goes on that conn
   transmits(engine);
   assert.deepEqual(resends(engine), [], 'the next one could be overtaken by the lost copy');
   assert.deepEqual(ended(engine), [0]);
-  assert.equal(engine.lostTrack, true);
+  assert.equal(engine.mustReconnect, true);
   engine.handleDisconnected(LATE_MS);
-  assert.equal(engine.lostTrack, false, 'the next connection fences the copy');
+  assert.equal(engine.mustReconnect, false, 'the next connection fences the copy');
   engine.handleConnected(PLENTY, false, LATE_MS);
   assert.deepEqual(names(transmits(engine, LATE_MS)), [1]);
 });
@@ -217,7 +217,7 @@ test('a change given up with every copy answered has left nothing behind', () =>
   engine.handleCorrupt(sent.slot, sent.transaction);
   assert.deepEqual(names(transmits(engine)), [1]);
   assert.deepEqual(ended(engine), [0]);
-  assert.equal(engine.lostTrack, false);
+  assert.equal(engine.mustReconnect, false);
 });
 
 test('a change given up while there is no connection has no copy that could still arrive', () => {
@@ -227,7 +227,7 @@ test('a change given up while there is no connection has no copy that could stil
   engine.handleDisconnected(0);
   engine.handleTimeout(LATE_MS);
   assert.deepEqual(ended(engine), [0]);
-  assert.equal(engine.lostTrack, false);
+  assert.equal(engine.mustReconnect, false);
 });
 
 // ---- Streams that stall ----------------------------------------------------------------
