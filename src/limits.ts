@@ -267,6 +267,13 @@ export const PEER_IDLE_TIMEOUT_MS = 30_000;
  * far more takeovers than anybody makes while a HELLO is on its way. */
 export const TAKEN_OVER_SESSIONS_MAX = 1024;
 
+/** A claim on disk takes some 150 bytes; a file with more in it is something else. */
+export const CLAIM_FILE_BYTES_MAX = 4 * KIB;
+
+/** A claim that takes longer to save is let go on without it, with a warning: its client waits
+ * for WELCOME, and should not lose patience (CONNECT_TIMEOUT_MS) over a disk not its own. */
+export const CLAIM_SAVE_TIMEOUT_MS = 5_000;
+
 /** What commands in flight are given when a process is asked to end. */
 export const SHUTDOWN_GRACE_MS = 10_000;
 
@@ -304,11 +311,15 @@ export const DIAL_ATTEMPTS_AT_ONCE_MAX = 4;
  * again only after 1 s, 2 s, 4 s, so that a fresh one is through sooner once the link is up. */
 export const DIAL_OVERLAP_MS = 800;
 
+/** One of so many attempts is given CONNECT_TIMEOUT_MS, and is left alone: a dial takes three
+ * round trips, which on some lines is more than DIAL_ATTEMPT_TIMEOUT_MS. */
+export const PATIENT_DIAL_EVERY = 4;
+
 /** How long an export may take to hear that a session is over. */
 export const LEAVE_TIMEOUT_MS = 1_000;
 
 /** A HELLO is left so long to be answered before another attempt may say it too, which ends
- * the first: above any round trip on Earth. */
+ * the first; twice as long each time that it was for nothing, up to CONNECT_TIMEOUT_MS. */
 export const WELCOME_PATIENCE_MS = 1_500;
 
 // ---- The way to an export ------------------------------------------------------------

@@ -160,7 +160,7 @@ export class LocalDevice implements BlockDevice {
   async reread(): Promise<void> {
     this.#inFlight.begin();
     try {
-      const actualBytes = await this.#measure();
+      const actualBytes = await this.#actualBytes();
       const sizeBytes = actualBytes - (actualBytes % SECTOR_BYTES);
       checkSize(this.description, sizeBytes);
       if (sizeBytes !== actualBytes) {
@@ -172,6 +172,15 @@ export class LocalDevice implements BlockDevice {
       this.#geometry = { ...this.#geometry, sizeBytes };
     } finally {
       this.#inFlight.end();
+    }
+  }
+
+  async #actualBytes(): Promise<number> {
+    try {
+      return await this.#measure();
+    } catch (error) {
+      if (error instanceof DstError) throw error;
+      throw commandError(this.description, 'a look at the size', error as NodeJS.ErrnoException);
     }
   }
 

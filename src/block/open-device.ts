@@ -18,9 +18,14 @@ export async function openDevice(
   spec: string,
   options: LocalDeviceOptions = {},
 ): Promise<BlockDevice> {
-  if (spec.startsWith(MEMORY_PREFIX)) return openMemory(spec, options);
+  if (isMemory(spec)) return openMemory(spec, options);
   if (await isDisk(spec)) return openDiskDevice(spec, options);
   return openFileDevice(spec, options);
+}
+
+/** Whether this names memory, which ends with the process. */
+export function isMemory(spec: string): boolean {
+  return spec.startsWith(MEMORY_PREFIX);
 }
 
 function openMemory(spec: string, options: LocalDeviceOptions): BlockDevice {

@@ -1,10 +1,12 @@
 import { lookup } from 'node:dns/promises';
 import { existsSync } from 'node:fs';
+import { realpath } from 'node:fs/promises';
 import { relative } from 'node:path';
 import type { BlockDevice } from '../block/device.js';
-import { openDevice } from '../block/open-device.js';
+import { isMemory, openDevice } from '../block/open-device.js';
 import { DEFAULT_PORT, formatAddress, formatHostPort, type HostPort } from '../client/address.js';
 import { DstError } from '../errors.js';
+import { ClaimFile } from '../export/claim-file.js';
 import { ExportServer } from '../export/server.js';
 import type { Store } from '../export/store.js';
 import { SHUTDOWN_GRACE_MS } from '../limits.js';
@@ -20,6 +22,7 @@ import { parseChecksums } from './options.js';
 import { printLine } from './output.js';
 import { tellService } from './service.js';
 import { stopRequested } from './shutdown.js';
+import { stateFolder } from './state-folder.js';
 import { parseStores, type StoreSpec } from './store-spec.js';
 
 const LISTEN_DEFAULT: HostPort = { host: '127.0.0.1', port: DEFAULT_PORT };
@@ -83,9 +86,23 @@ async function openStores(
       log,
       ...(options.size === undefined ? {} : { sizeBytes: options.size }),
     });
-    stores.push({ name, device });
+    const claimStore = await claimFile(source, device, options, log);
+    stores.push({ name, device, ...(claimStore === undefined ? {} : { claimStore }) });
   }
   return stores;
+}
+
+/** None for what nobody claims, and for memory, which ends with the process. */
+async function claimFile(
+  source: string,
+  device: BlockDevice,
+  options: ExportOptions,
+  log: Log,
+): Promise<ClaimFile | undefined> {
+  if (options.shared || device.capabilities.readOnly || isMemory(source)) return undefined;
+  // The path as it was given, should the file have been moved since it was opened.
+  const identity = await realpath(source).catch(() => source);
+  return new ClaimFile({ folder: stateFolder(), identity, log });
 }
 
 /** The engine listens on addresses only. */

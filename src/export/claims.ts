@@ -4,12 +4,13 @@
  *
  * The last claim of a store is remembered past its end. A session that comes back after its
  * lease has lapsed still has changes to send that were meant for the content it knew: they
- * may land only if nobody else has written since.
+ * may land only if nobody else has written since. Where the store can keep it, the last
+ * claim is remembered past the end of the process too.
  */
 import { DstError } from '../errors.js';
 import { TAKEN_OVER_SESSIONS_MAX } from '../limits.js';
 import type { PeerAddress } from '../transport/transport.js';
-import type { Store } from './store.js';
+import type { SavedClaim, Store } from './store.js';
 
 export interface Claimant {
   /** Of the session. */
@@ -19,6 +20,14 @@ export interface Claimant {
   readonly resuming: boolean;
   /** It wants to write in place of whoever does now. */
   readonly takeover: boolean;
+}
+
+/** A claim that a session was given. */
+export interface Taken {
+  /** The session from which it was taken over; that one must be fenced. */
+  readonly from: string | undefined;
+  /** Set where the store was another session's before: to be saved before WELCOME. */
+  readonly claim: SavedClaim | undefined;
 }
 
 interface Claim {
@@ -34,26 +43,27 @@ export class Claims {
   readonly #takenOver = new Set<string>();
 
   /**
-   * Claims a store for a session, at once: of two that ask, one gets it. Returns the key of
-   * the session from which it was taken over, if any; that one must be fenced.
+   * Claims a store for a session, at once: of two that ask, one gets it.
    *
    * Throws, with nothing changed, DST_E_BUSY where another session holds the claim, and
    * DST_E_TAKEN_OVER where another has claimed the store since this one held it.
    */
-  take(store: Store, { key, address, resuming, takeover }: Claimant): string | undefined {
-    const last = this.#last.get(store);
+  take(store: Store, { key, address, resuming, takeover }: Claimant): Taken {
+    const last = this.#lastOf(store);
     if (this.#takenOver.has(key)) throw takenOver(store, last);
     if (last?.key === key) {
       last.address = address;
       last.held = true;
-      return undefined;
+      return { from: undefined, claim: undefined };
     }
     if (last !== undefined && resuming) throw takenOver(store, last);
     if (last?.held && !takeover) throw busy(store, last);
-    this.#last.set(store, { key, address, since: new Date(), held: true });
-    if (!last?.held) return undefined;
+    const since = new Date();
+    this.#last.set(store, { key, address, since, held: true });
+    const claim = { session: key, since, address };
+    if (!last?.held) return { from: undefined, claim };
     this.#remember(last.key);
-    return last.key;
+    return { from: last.key, claim };
   }
 
   /** The session that may hold the claim has a newer connection, from this address. */
@@ -66,6 +76,18 @@ export class Claims {
   release(store: Store, key: string): void {
     const last = this.#last.get(store);
     if (last?.key === key) last.held = false;
+  }
+
+  /** A process that has begun anew knows who wrote last; the claim itself is free. */
+  #lastOf(store: Store): Claim | undefined {
+    const known = this.#last.get(store);
+    if (known !== undefined) return known;
+    const saved = store.claimStore?.load();
+    if (saved === undefined) return undefined;
+    const { session: key, since, address } = saved;
+    const last = { key, since, address, held: false };
+    this.#last.set(store, last);
+    return last;
   }
 
   #remember(key: string): void {

@@ -8,18 +8,27 @@ import {
   CREDIT_TRANSACTIONS,
   FRAME_PAYLOAD_BYTES_MAX,
   SESSION_LEASE_MS,
+  SHUTDOWN_FLUSH_TIMEOUT_MS,
   TRANSACTION_WINDOW,
 } from '../limits.js';
 import type { Log } from '../log.js';
 import { PROTOCOL_VERSION } from '../protocol/kinds.js';
-import { type Hello, NONCE_BYTES, VERIFIER_BYTES, type Welcome } from '../protocol/messages.js';
+import {
+  type Failure,
+  type Hello,
+  NONCE_BYTES,
+  VERIFIER_BYTES,
+  type Welcome,
+} from '../protocol/messages.js';
 import type { Connection, Listener } from '../transport/transport.js';
 import { AGENT } from '../version.js';
 import { resolvesWithin } from '../within.js';
 import { type Admission, Peer, type PeerHost } from './peer.js';
 import type { SessionRules } from './session.js';
 import { Sessions } from './sessions.js';
-import { closeStore, describeStore, type Store } from './store.js';
+import { closeStore, describeStore, flushStore, type Store } from './store.js';
+
+const GOING_AWAY: Failure = { code: 'DST_E_GOING_AWAY', message: 'the export is going away' };
 
 export interface ExportServerOptions {
   readonly stores: readonly Store[];
@@ -90,6 +99,10 @@ export class ExportServer implements PeerHost {
    * every store is flushed and closed, within SHUTDOWN_FLUSH_TIMEOUT_MS each. Commands that
    * came too late stay unanswered, for their client to send again. Rejects when a store
    * could not be flushed and closed (DST_E_SHUTDOWN_TIMEOUT where it took too long).
+   *
+   * Clients are dismissed after the flush, since those of a store that it failed for must be
+   * told. The kernel drops what it could not write: the next process of this boot has the
+   * same verifier, its flushes succeed, and nothing else says that acked writes are gone.
    */
   async shutdown(graceMs: number): Promise<void> {
     this.#draining = true;
@@ -100,10 +113,12 @@ export class ExportServer implements PeerHost {
         'commands in flight did not end in time; clients will resend them',
       );
     }
-    this.#sessions.clear();
-    await this.#dismissAll();
+    const deadlineMs = this.clock.nowMs() + SHUTDOWN_FLUSH_TIMEOUT_MS;
+    const failures = await this.#forEachStore((store) => flushStore(store, deadlineMs, this.clock));
+    await this.#dismissAll(new Set(failures.keys()));
     await Promise.all(this.#listeners.map((listener) => listener.close()));
-    await this.#closeStores();
+    const closing = await this.#forEachStore((store) => closeStore(store, deadlineMs, this.clock));
+    for (const [, failure] of [...failures, ...closing]) throw failure;
   }
 
   // ---- PeerHost ------------------------------------------------------------------------
@@ -173,27 +188,34 @@ export class ExportServer implements PeerHost {
   }
 
   /**
-   * Tells every client that the export ends, and waits for them to hang up: answers that are
-   * on their way would be lost with a connection that is closed at once.
+   * Tells every client that the export ends, and those of stores that could not be flushed
+   * that acked writes may be lost. Waits for them to hang up: answers that are on their way
+   * would be lost with a connection that is closed at once.
    */
-  async #dismissAll(): Promise<void> {
-    const reason = { code: 'DST_E_GOING_AWAY', message: 'the export is going away' } as const;
+  async #dismissAll(lost: ReadonlySet<Store>): Promise<void> {
+    this.#sessions.clear();
     const hangUps = [...this.#peers].map((peer) => {
       const hungUp = new Promise<void>((resolve) => peer.connection.onClose(() => resolve()));
-      peer.dismiss(reason);
+      const store = peer.session?.store;
+      peer.dismiss(store !== undefined && lost.has(store) ? flushLost(store) : GOING_AWAY);
       return hungUp;
     });
     await Promise.all(hangUps);
-    for (const peer of this.#peers) peer.connection.close(reason.message);
+    for (const peer of this.#peers) peer.connection.close(GOING_AWAY.message);
   }
 
-  /** Flushes and closes every store, even past a failure; rejects with the first one. */
-  async #closeStores(): Promise<void> {
-    const results = await Promise.allSettled(
-      this.#options.stores.map((store) => closeStore(store, this.clock)),
-    );
-    const failed = results.find((result) => result.status === 'rejected');
-    if (failed !== undefined) throw failed.reason;
+  /** Does this for every store, even past a failure; returns what failed. */
+  async #forEachStore(action: (store: Store) => Promise<void>): Promise<Map<Store, unknown>> {
+    const failures = new Map<Store, unknown>();
+    const each = this.#options.stores.map(async (store) => {
+      try {
+        await action(store);
+      } catch (error) {
+        failures.set(store, error);
+      }
+    });
+    await Promise.all(each);
+    return failures;
   }
 
   #findStore(name: string): Store {
@@ -233,4 +255,9 @@ export class ExportServer implements PeerHost {
       agent: AGENT,
     };
   }
+}
+
+function flushLost({ name }: Store): Failure {
+  const message = `the last flush of export "${name}" failed: what was not flushed before may be lost`;
+  return { code: 'DST_E_FLUSH_LOST', message };
 }

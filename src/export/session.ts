@@ -30,6 +30,8 @@ export class ExportSession {
   readonly #rules: SessionRules;
   readonly #table = new TransactionTable<Answer>(TRANSACTION_WINDOW);
   readonly #inProgress = new Set<Promise<Answer>>();
+  /** Pending while commands of fenced connections are in progress. */
+  #fence: Promise<void> | undefined;
   #epoch = -1;
 
   constructor(store: Store, readOnly: boolean, rules: SessionRules = ALL_RULES) {
@@ -69,9 +71,19 @@ export class ExportSession {
     return this.fenced();
   }
 
-  /** Resolves when nothing is in progress that whoever comes next must not overlap with. */
+  /**
+   * Resolves when nothing is in progress that whoever comes next must not overlap with. To be
+   * called only when no connection may begin a command: none may before this has resolved.
+   *
+   * So all who come meanwhile share one promise, and any number of HELLOs that a hung disk
+   * keeps waiting costs little: no command can begin that the first of them did not see.
+   */
   fenced(): Promise<void> {
-    return this.#rules.fence ? this.settled() : Promise.resolve();
+    if (!this.#rules.fence) return Promise.resolve();
+    this.#fence ??= this.settled().then(() => {
+      this.#fence = undefined;
+    });
+    return this.#fence;
   }
 
   /** Resolves when no command is in progress of those that are now. */

@@ -43,8 +43,11 @@ export class Sessions {
   /** The session that each connection has joined, until the connection ends. */
   readonly #joined = new Map<Peer, Held>();
   readonly #claims = new Claims();
-  /** Resolve once the commands of all have ended from which a store was taken over. */
-  readonly #cleared = new Map<Store, Promise<unknown>>();
+  /**
+   * Resolve once the commands of all have ended from which a store was taken over, and the
+   * last claim is saved. Only then may a writer be welcomed.
+   */
+  readonly #cleared = new Map<Store, Promise<void>>();
 
   constructor(options: SessionsOptions) {
     this.#options = options;
@@ -146,21 +149,32 @@ export class Sessions {
     const key = keyOf(hello);
     const { resuming, takeover } = hello;
     const address = peer.connection.peer;
-    const loserKey = this.#claims.take(store, { key, address, resuming, takeover });
-    const loser = loserKey === undefined ? undefined : this.#held.get(loserKey);
+    const { from, claim } = this.#claims.take(store, { key, address, resuming, takeover });
+    if (claim !== undefined && store.claimStore !== undefined) {
+      this.#alsoClear(store, store.claimStore.save(claim));
+    }
+    const loser = from === undefined ? undefined : this.#held.get(from);
     if (loser === undefined) return;
     this.#options.log.warn(
       { peer: address, export: store.name, from: loser.peer?.connection.peer },
       'taken over: the client that wrote until now is fenced',
     );
-    const fenced = loser.session.end();
-    this.#cleared.set(store, Promise.all([this.#cleared.get(store), fenced]));
+    this.#alsoClear(store, loser.session.end());
     const { peer: dismissed } = loser;
     this.#over(loser);
     this.#dismiss(dismissed, {
       code: 'DST_E_TAKEN_OVER',
       message: `${formatPeer(address)} has taken over export "${store.name}": end this client, and check what is there`,
     });
+  }
+
+  #alsoClear(store: Store, ended: Promise<void>): void {
+    const both = Promise.all([this.#cleared.get(store), ended]);
+    // Of nothing, since each keeps its predecessor's results.
+    this.#cleared.set(
+      store,
+      both.then(() => undefined),
+    );
   }
 
   /** Makes this connection the session's, in place of the one that it had. */

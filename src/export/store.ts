@@ -3,12 +3,33 @@ import type { Clock } from '../clock.js';
 import { DstError } from '../errors.js';
 import { SHUTDOWN_FLUSH_TIMEOUT_MS } from '../limits.js';
 import type { Capability, ExportDescription } from '../protocol/messages.js';
+import type { PeerAddress } from '../transport/transport.js';
 import { resolvesWithin } from '../within.js';
 
 /** A named device that an export offers. */
 export interface Store {
   readonly name: string;
   readonly device: BlockDevice;
+  /** Where its last claim outlives the process; without it a restart forgets who wrote. */
+  readonly claimStore?: ClaimStore;
+}
+
+/** The last claim of a store, as it is kept across processes. */
+export interface SavedClaim {
+  /** Of the session, in hexadecimal. */
+  readonly session: string;
+  readonly since: Date;
+  readonly address: PeerAddress;
+}
+
+export interface ClaimStore {
+  /** The claim that was saved last, as it was found when the process began. */
+  load(): SavedClaim | undefined;
+  /**
+   * Resolves when the claim is durable, and never rejects: where it cannot be saved, whoever
+   * keeps the log is told, and serving goes on. Later claims replace earlier ones, in order.
+   */
+  save(claim: SavedClaim): Promise<void>;
 }
 
 /** What clients are told of a store; `readOnly` where this client may not write. */
@@ -34,23 +55,29 @@ export function describeStore(store: Store, readOnly: boolean): ExportDescriptio
 }
 
 /**
- * Flushes a store and closes it, also where the flush fails. Storage that hangs is given up
- * after SHUTDOWN_FLUSH_TIMEOUT_MS, with DST_E_SHUTDOWN_TIMEOUT: it must not keep a process
- * from ending for ever.
+ * Makes all that a store was given durable. Storage that hangs is given up at `deadlineMs` of
+ * the clock, with DST_E_SHUTDOWN_TIMEOUT: it must not keep a process from ending for ever.
  */
-export async function closeStore({ name, device }: Store, clock: Clock): Promise<void> {
-  if (await resolvesWithin(flushAndClose(device), SHUTDOWN_FLUSH_TIMEOUT_MS, clock)) return;
+export async function flushStore(store: Store, deadlineMs: number, clock: Clock): Promise<void> {
+  const { device } = store;
+  if (!device.capabilities.readOnly) await inTime(store, device.flush(), deadlineMs, clock);
+}
+
+/** Closes a store; what hangs is given up as `flushStore` does. */
+export async function closeStore(store: Store, deadlineMs: number, clock: Clock): Promise<void> {
+  await inTime(store, store.device.close(), deadlineMs, clock);
+}
+
+async function inTime(
+  { name, device }: Store,
+  ended: Promise<void>,
+  deadlineMs: number,
+  clock: Clock,
+): Promise<void> {
+  if (await resolvesWithin(ended, deadlineMs - clock.nowMs(), clock)) return;
   throw new DstError(
     'DST_E_SHUTDOWN_TIMEOUT',
     `export "${name}" could not be flushed and closed within ${SHUTDOWN_FLUSH_TIMEOUT_MS / 1000} s: check ${device.description}, which hangs; what was written last may be lost`,
     { errno: 'EIO' },
   );
-}
-
-async function flushAndClose(device: BlockDevice): Promise<void> {
-  try {
-    if (!device.capabilities.readOnly) await device.flush();
-  } finally {
-    await device.close();
-  }
 }

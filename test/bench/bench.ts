@@ -58,6 +58,7 @@ interface Summary {
 
 const folder = mkdtempSync(join(REPOSITORY_ROOT, '.bench-'));
 process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+process.env.STATE_DIRECTORY = join(folder, 'state');
 process.once('SIGINT', () => process.exit(130));
 
 const set = await startContenders(folder, SIZE_BYTES);

@@ -1,11 +1,27 @@
 import assert from 'node:assert/strict';
-import { truncateSync, unlinkSync } from 'node:fs';
+import { openSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs';
+import { constants } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { BufferPool } from '../../src/block/buffer-pool.js';
+import { DescriptorIo } from '../../src/block/descriptor-io.js';
 import { openFileDevice } from '../../src/block/file-device.js';
+import { FileSpace } from '../../src/block/file-space.js';
+import { LocalDevice } from '../../src/block/local-device.js';
 import { MemoryDevice } from '../../src/block/memory-device.js';
 import { payloadOf } from '../../src/block/payload.js';
+import { systemCalls } from '../../src/block/system-calls.js';
+import { systemError } from '../../src/block/system-error.js';
 import { type Log, silentLog } from '../../src/log.js';
-import { dstError, MIB, newFileDevice, pattern, readBytes, writeBytes } from './helpers.js';
+import {
+  dstError,
+  MIB,
+  newFileDevice,
+  pattern,
+  readBytes,
+  temporaryFolder,
+  writeBytes,
+} from './helpers.js';
 
 test('a file that grew has the new size, all of which can be used', async (t) => {
   const { device, path } = await newFileDevice(t);
@@ -62,6 +78,31 @@ test('a file that is replaced under its name is not followed', async (t) => {
   t.after(() => other.close());
   await device.reread();
   assert.equal(device.geometry.sizeBytes, MIB);
+});
+
+test('a file that cannot be looked at keeps its size, and is told by an error of ours', async (t) => {
+  const path = join(temporaryFolder(t), 'store');
+  writeFileSync(path, Buffer.alloc(512));
+  const fd = openSync(path, 'r');
+  const io = new DescriptorIo(`file ${path}`, await systemCalls(), fd, undefined);
+  const { capabilities, verifier, geometry } = new MemoryDevice(512);
+  const device = new LocalDevice({
+    io,
+    space: new FileSpace(io),
+    geometry,
+    measure: () => Promise.reject(systemError('fstat', constants.errno.EIO)),
+    capabilities,
+    verifier,
+    bufferPool: new BufferPool(),
+    log: silentLog,
+  });
+  t.after(() => device.close());
+  const failure = dstError('DST_E_IO', {
+    errno: 'EIO',
+    message: /^a look at the size of file .*EIO/,
+  });
+  await assert.rejects(device.reread(), failure);
+  assert.equal(device.geometry.sizeBytes, 512);
 });
 
 test('memory keeps its size', async () => {

@@ -21,6 +21,9 @@ const NODE_FLAGS: readonly string[] =
 /** Taken at once: the QUIC engine's wrapper gives its process another one, for itself. */
 const TEMPORARY = tmpdir();
 
+/** Where an export keeps its claims, in the folder that it runs in: never in a user's own. */
+export const STATE_FOLDER_NAME = 'state';
+
 /** What may take this long hangs. */
 const DEADLINE_MS = 30_000;
 
@@ -86,8 +89,13 @@ export function startProgram(
 ): Running {
   const child = spawn(program, args, {
     ...options,
-    // What a process that is killed leaves there goes away with the test's folder.
-    env: { ...process.env, TMPDIR: `${options.cwd ?? TEMPORARY}`, ...options.env },
+    // What a process leaves there goes away with the test's folder.
+    env: {
+      ...process.env,
+      TMPDIR: `${options.cwd ?? TEMPORARY}`,
+      ...options.env,
+      STATE_DIRECTORY: join(`${options.cwd ?? TEMPORARY}`, STATE_FOLDER_NAME),
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let stdout = '';

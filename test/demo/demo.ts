@@ -124,7 +124,8 @@ function timed(what: string, lengthBytes: number, work: () => void): void {
 /** Starts a command of ours, and waits until it says that it is ready, and where. */
 async function start(...args: string[]): Promise<{ child: ChildProcess; address: string }> {
   const words = [MAIN, ...args, '--log-level', 'warn', '--log-format', 'text'];
-  const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const env = { ...process.env, STATE_DIRECTORY: join(folder, 'state') };
+  const child = spawn(process.execPath, words, { env, stdio: ['ignore', 'pipe', 'inherit'] });
   children.push(child);
   const ended = once(child, 'exit').then(() => undefined);
   const line = await Promise.race([once(createInterface(child.stdout), 'line'), ended]);

@@ -46,7 +46,7 @@ test('it is told the address from which the holder writes now', () => {
 test('stores are claimed one by one', () => {
   const claims = new Claims();
   claims.take(STORE, claimant('a'));
-  assert.equal(claims.take({ ...STORE, name: 'other' }, claimant('b')), undefined);
+  assert.equal(claims.take({ ...STORE, name: 'other' }, claimant('b')).from, undefined);
 });
 
 test('a claim that was released is free', () => {
@@ -55,14 +55,14 @@ test('a claim that was released is free', () => {
   claims.release(STORE, 'b');
   refuses(claims, claimant('b'), 'DST_E_BUSY');
   claims.release(STORE, 'a');
-  assert.equal(claims.take(STORE, claimant('b')), undefined);
+  assert.equal(claims.take(STORE, claimant('b')).from, undefined);
 });
 
 test('a session that comes back gets its claim while nobody else has had it', () => {
   const claims = new Claims();
-  assert.equal(claims.take(STORE, claimant('a', { resuming: true })), undefined);
+  assert.equal(claims.take(STORE, claimant('a', { resuming: true })).from, undefined);
   claims.release(STORE, 'a');
-  assert.equal(claims.take(STORE, claimant('a', { resuming: true })), undefined);
+  assert.equal(claims.take(STORE, claimant('a', { resuming: true })).from, undefined);
   refuses(claims, claimant('b'), 'DST_E_BUSY');
 });
 
@@ -80,7 +80,7 @@ test('a session that comes back after another has written is refused for good', 
 test('a takeover names the session to fence, and that one gets nowhere any more', () => {
   const claims = new Claims();
   claims.take(STORE, claimant('a'));
-  assert.equal(claims.take(STORE, claimant('b', { takeover: true })), 'a');
+  assert.equal(claims.take(STORE, claimant('b', { takeover: true })).from, 'a');
   refuses(claims, claimant('c'), 'DST_E_BUSY');
   refuses(claims, claimant('a', { resuming: true }), 'DST_E_TAKEN_OVER');
   refuses(claims, claimant('a', { takeover: true }), 'DST_E_TAKEN_OVER');
@@ -90,9 +90,9 @@ test('a takeover names the session to fence, and that one gets nowhere any more'
 
 test('a takeover of what nobody holds fences nobody', () => {
   const claims = new Claims();
-  assert.equal(claims.take(STORE, claimant('a', { takeover: true })), undefined);
+  assert.equal(claims.take(STORE, claimant('a', { takeover: true })).from, undefined);
   claims.release(STORE, 'a');
-  assert.equal(claims.take(STORE, claimant('b', { takeover: true })), undefined);
+  assert.equal(claims.take(STORE, claimant('b', { takeover: true })).from, undefined);
 });
 
 test('what is remembered of sessions that were taken over is bounded', () => {
@@ -102,7 +102,7 @@ test('what is remembered of sessions that were taken over is bounded', () => {
   }
   refuses(claims, claimant('1', { takeover: true }), 'DST_E_TAKEN_OVER');
   const forgotten = claimant('0', { takeover: true });
-  assert.equal(claims.take(STORE, forgotten), `${TAKEN_OVER_SESSIONS_MAX + 1}`);
+  assert.equal(claims.take(STORE, forgotten).from, `${TAKEN_OVER_SESSIONS_MAX + 1}`);
 });
 
 test('an address of version 6 has brackets', () => {

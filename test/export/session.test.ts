@@ -84,6 +84,30 @@ test('a fenced epoch’s commands are refused from the call on, reads too', asyn
   assert.equal(device.commands.length, 1);
 });
 
+test('all who wait for the same commands share one promise, and later commands get another', async () => {
+  const { device, session } = newSession();
+  await session.advance(1);
+  const first = device.hold(({ offset }) => offset === 0);
+  const slow = session.run(1, write(1, 'old'), none);
+  await first.arrived;
+  const fence = session.advance(2);
+  for (let epoch = 3; epoch < 10; epoch++) assert.equal(session.advance(epoch), fence);
+  first.release();
+  await Promise.all([slow, fence]);
+
+  const second = device.hold(({ offset }) => offset === 512);
+  const slower = session.run(9, { ...write(2, 'new'), offset: 512 }, none);
+  await second.arrived;
+  let ended = false;
+  const end = session.end().then(() => {
+    ended = true;
+  });
+  await new Promise(setImmediate);
+  assert.equal(ended, false);
+  second.release();
+  await Promise.all([slower, end]);
+});
+
 test('an epoch that is not higher is refused, and changes nothing', async () => {
   const { session } = newSession();
   await session.advance(5);

@@ -1,10 +1,15 @@
 import assert from 'node:assert/strict';
+import { constants } from 'node:os';
 import { test } from 'node:test';
 import { MemoryDevice } from '../../src/block/memory-device.js';
+import { systemError } from '../../src/block/system-error.js';
 import { DstError } from '../../src/errors.js';
 import { ExportServer } from '../../src/export/server.js';
 import { SHUTDOWN_FLUSH_TIMEOUT_MS } from '../../src/limits.js';
 import { silentLog } from '../../src/log.js';
+import { KIND } from '../../src/protocol/kinds.js';
+import { errnoValue } from '../../src/protocol/messages.js';
+import { callsWith, newFileDevice } from '../block/helpers.js';
 import { FaultyDevice } from '../support/faulty-device.js';
 import { writeOf } from '../support/raw-client.js';
 import { soon } from '../support/wait.js';
@@ -91,6 +96,62 @@ test('a flush that fails is told, and the other stores are flushed and closed al
     good.commands.map(({ name }) => name),
     ['flush'],
   );
+});
+
+test('clients of a store whose last flush failed are told that acked writes may be lost', async (t) => {
+  const { connect, server, device } = newExport(t);
+  device.failWhen(({ name }) =>
+    name === 'flush' ? new DstError('DST_E_IO', 'the disk is gone', { errno: 'EIO' }) : undefined,
+  );
+  const loser = await connect();
+  await loser.welcome();
+  assert.equal((await loser.open().run(writeOf(1, 0, Buffer.from('x')))).errno, 0);
+  const other = await connect();
+  await other.welcome({ export: 'other' });
+  const ended = assert.rejects(server.shutdown(1_000), /the disk is gone/);
+  assert.equal((await loser.dismissal()).code, 'DST_E_FLUSH_LOST');
+  assert.equal((await other.dismissal()).code, 'DST_E_GOING_AWAY');
+  for (const client of [loser, other]) client.connection.close('as asked');
+  await soon(ended, 'the shutdown');
+});
+
+test('so are those of a store that had failed a flush before', async (t) => {
+  let failures = 0;
+  const calls = await callsWith(({ fdatasync }) => ({
+    fdatasync: (fd, callback) => {
+      if (failures++ === 0) callback(systemError('fdatasync', constants.errno.EIO));
+      else fdatasync(fd, callback);
+    },
+  }));
+  const { device: inner } = await newFileDevice(t, { calls });
+  const { connect, server } = newExport(t, { inner });
+  const client = await connect();
+  await client.welcome();
+  assert.equal((await client.open().run({ kind: KIND.flush })).errno, errnoValue('EIO'));
+  const ended = assert.rejects(server.shutdown(1_000), { code: 'DST_E_FLUSH_LOST' });
+  assert.equal((await client.dismissal()).code, 'DST_E_FLUSH_LOST');
+  client.connection.close('as asked');
+  await soon(ended, 'the shutdown');
+});
+
+test('nobody is dismissed before the last flush has ended', async (t) => {
+  const { connect, server, device } = newExport(t);
+  const client = await connect();
+  await client.welcome();
+  const hold = device.hold(({ name }) => name === 'flush');
+  const shutdown = server.shutdown(1_000);
+  await soon(hold.arrived, 'the flush');
+  let dismissed = false;
+  const dismissal = client.dismissal().then(({ code }) => {
+    dismissed = true;
+    return code;
+  });
+  for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+  assert.equal(dismissed, false);
+  hold.release();
+  assert.equal(await dismissal, 'DST_E_GOING_AWAY');
+  client.connection.close('as asked');
+  await soon(shutdown, 'the shutdown');
 });
 
 for (const stuck of ['flush', 'close'] as const) {

@@ -2,6 +2,7 @@ import type { TestContext } from 'node:test';
 import type { BlockDevice } from '../../src/block/device.js';
 import { MemoryDevice } from '../../src/block/memory-device.js';
 import { ExportServer, type ExportServerOptions } from '../../src/export/server.js';
+import type { ClaimStore } from '../../src/export/store.js';
 import { type Log, silentLog } from '../../src/log.js';
 import { MemoryNetwork, type MemoryNetworkOptions } from '../../src/transport/memory.js';
 import { CHECKSUM_NAMES, type ChecksumName } from '../../wasm/checksums.js';
@@ -33,15 +34,16 @@ export function newExport(
     inner?: BlockDevice;
     checksums?: readonly ChecksumName[];
     network?: MemoryNetworkOptions;
+    claimStore?: ClaimStore;
   } & Partial<Pick<ExportServerOptions, 'shared' | 'leaseMs' | 'rules' | 'log'>> = {},
 ): TestExport {
-  const { inner, network: behaviour, checksums, ...serverOptions } = options;
+  const { inner, network: behaviour, checksums, claimStore, ...serverOptions } = options;
   const network = new MemoryNetwork(behaviour);
   const device = new FaultyDevice(inner ?? new MemoryDevice(SIZE_BYTES));
   const other = new MemoryDevice(SIZE_BYTES, { readOnly: true });
   const server = new ExportServer({
     stores: [
-      { name: 'vol', device },
+      { name: 'vol', device, ...(claimStore === undefined ? {} : { claimStore }) },
       { name: 'other', device: other },
     ],
     checksums: checksums ?? CHECKSUM_NAMES,

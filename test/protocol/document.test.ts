@@ -42,6 +42,8 @@ const LIMITS_UNTOLD = new Set([
   'REPLAY_SLABS_FREE_MAX',
   'DIAL_ATTEMPTS_AT_ONCE_MAX',
   'DIAL_OVERLAP_MS',
+  'PATIENT_DIAL_EVERY',
+  'CLAIM_FILE_BYTES_MAX',
 ]);
 const LIMITS_SECTIONS = ['Wire', 'Transactions', 'Export', 'Client'];
 
