@@ -44,6 +44,7 @@ const LIMITS_UNTOLD = new Set([
   'DIAL_OVERLAP_MS',
   'PATIENT_DIAL_EVERY',
   'CLAIM_FILE_BYTES_MAX',
+  'CLAIM_SAVE_TIMEOUT_MS',
 ]);
 const LIMITS_SECTIONS = ['Wire', 'Transactions', 'Export', 'Client'];
 
