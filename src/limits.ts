@@ -185,9 +185,9 @@ export const CREDIT_TRANSACTIONS = 512;
 
 /** Payload bytes that an export lets one connection have in flight. The engines buffer
  * without bound (they have no receive backpressure), so this is what bounds memory: both
- * ends hold so much, and their engines a copy of it. It covers 1.3 Gbit/s at a round trip of
+ * ends hold so much, and their engines a copy of it. It covers 670 Mbit/s at a round trip of
  * 100 ms. */
-export const CREDIT_BYTES = 16 * MIB;
+export const CREDIT_BYTES = 8 * MIB;
 
 /** How far a transaction's id may be above the retired mark: what bounds an export's table
  * of answered transactions when one old transaction is slow to end. */
