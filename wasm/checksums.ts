@@ -1,13 +1,14 @@
 import { timingSafeEqual } from 'node:crypto';
-import hashWasm, { type IHasher } from 'hash-wasm';
-import { DstError } from '../src/errors.js';
+import type { IHasher } from 'hash-wasm';
+import { DstError, invariant } from '../src/errors.js';
+import { ALGORITHMS, CHECKSUM_KEY_BYTES, type ChecksumName, findAlgorithm } from './algorithms.js';
+import { type HashPool, processPool } from './hash-pool.js';
+import type { Digester } from './hash-thread.js';
 
-const { createBLAKE3, createCRC32, createSHA256, createXXHash128 } = hashWasm;
+export type { ChecksumName } from './algorithms.js';
 
 /** The names that the wire and the command line use, in the order that suits most exports. */
-export const CHECKSUM_NAMES = ['blake3', 'xxh128', 'crc32c', 'sha256', 'none'] as const;
-
-export type ChecksumName = (typeof CHECKSUM_NAMES)[number];
+export const CHECKSUM_NAMES: readonly ChecksumName[] = ALGORITHMS.map(({ name }) => name);
 
 /**
  * A checksum over a payload's pieces. Computing is synchronous, so that one hasher serves
@@ -21,29 +22,23 @@ export interface Checksum {
   digest(pieces: readonly Buffer[]): Buffer;
   /** Whether `expected` is the digest of the pieces; false for one of another length. */
   matches(pieces: readonly Buffer[], expected: Buffer): boolean;
+  /**
+   * Like `digest`, by another thread, which never rejects; undefined where the digest is better
+   * computed here, as for all that is small, or with no threads. Nothing is promised then, so
+   * that most callers pay for none. The pieces are copied before this returns.
+   */
+  digestOffThread(pieces: readonly Buffer[]): Promise<Buffer> | undefined;
+  /** Like `matches`, as `digestOffThread`. */
+  matchesOffThread(pieces: readonly Buffer[], expected: Buffer): Promise<boolean> | undefined;
 }
-
-const BLAKE3_BITS = 256;
-
-/** RFC 3720's CRC-32C (Castagnoli), with its bits reversed as hash-wasm takes it. */
-const CRC32C_POLYNOMIAL = 0x82f63b78;
-
-/**
- * Digests are what each algorithm's own tools print: BLAKE3 at its usual 256 bits, and
- * xxh128 and crc32c with the most significant byte first.
- */
-const HASHERS: Record<Exclude<ChecksumName, 'none'>, () => Promise<IHasher>> = {
-  blake3: () => createBLAKE3(BLAKE3_BITS),
-  xxh128: () => createXXHash128(),
-  crc32c: () => createCRC32(CRC32C_POLYNOMIAL),
-  sha256: () => createSHA256(),
-};
 
 const NONE: Checksum = {
   name: 'none',
   digestBytes: 0,
   digest: () => Buffer.alloc(0),
   matches: (_pieces, expected) => expected.length === 0,
+  digestOffThread: () => undefined,
+  matchesOffThread: () => undefined,
 };
 
 const loaded = new Map<ChecksumName, Promise<Checksum>>();
@@ -52,23 +47,24 @@ export function isChecksumName(text: string): text is ChecksumName {
   return (CHECKSUM_NAMES as readonly string[]).includes(text);
 }
 
-/** The checksum of this name: one instance in a thread, compiled at the first call. */
-export function loadChecksum(name: ChecksumName): Promise<Checksum> {
+/** Whether the checksum of this name can be keyed. */
+export function isKeyable(name: ChecksumName): boolean {
+  return findAlgorithm(name).keyable;
+}
+
+/**
+ * The checksum of this name: without a key one instance in a thread, compiled at the first
+ * call; with a key of CHECKSUM_KEY_BYTES an instance of its own (about 100 KiB of memory), whose
+ * digests nobody without the key can compute. Rejects for a key where `isKeyable` says no.
+ */
+export function loadChecksum(name: ChecksumName, key?: Buffer): Promise<Checksum> {
+  if (key !== undefined) return createChecksum(name, key);
   let checksum = loaded.get(name);
   if (checksum === undefined) {
     checksum = createChecksum(name);
     loaded.set(name, checksum);
   }
   return checksum;
-}
-
-/**
- * BLAKE3 keyed with 32 bytes, which nobody without the key can compute. An instance of its
- * own (about 100 KiB of memory) for each key.
- */
-export async function createKeyedChecksum(key: Buffer): Promise<Checksum> {
-  // hash-wasm reads the key again at each digest, so it gets a copy that stays unchanged.
-  return new WasmChecksum('blake3', await createBLAKE3(BLAKE3_BITS, Uint8Array.from(key)));
 }
 
 /**
@@ -87,19 +83,37 @@ export function chooseChecksum(
   );
 }
 
-async function createChecksum(name: ChecksumName): Promise<Checksum> {
-  return name === 'none' ? NONE : new WasmChecksum(name, await HASHERS[name]());
+/** As `loadChecksum`, never shared, with the threads that are to help. */
+export async function createChecksum(
+  name: ChecksumName,
+  key?: Buffer,
+  pool = processPool,
+): Promise<Checksum> {
+  const { createHasher, keyable, slow } = findAlgorithm(name);
+  if (key !== undefined) {
+    invariant(keyable, `${name} takes no key`);
+    invariant(key.length === CHECKSUM_KEY_BYTES, `a key of ${key.length} bytes`);
+  }
+  if (createHasher === undefined) return NONE;
+  // hash-wasm reads the key again at each digest, so it gets a copy that stays unchanged.
+  const ownKey = key === undefined ? undefined : Uint8Array.from(key);
+  const hasher = await createHasher(ownKey);
+  return new WasmChecksum(name, ownKey, hasher, slow ? pool : undefined);
 }
 
-class WasmChecksum implements Checksum {
+class WasmChecksum implements Checksum, Digester {
   readonly digestBytes: number;
   readonly #hasher: IHasher;
+  readonly #pool: HashPool | undefined;
 
   constructor(
     readonly name: ChecksumName,
+    readonly key: Uint8Array | undefined,
     hasher: IHasher,
+    pool: HashPool | undefined,
   ) {
     this.#hasher = hasher;
+    this.#pool = pool;
     this.digestBytes = hasher.digestSize;
   }
 
@@ -111,6 +125,16 @@ class WasmChecksum implements Checksum {
   matches(pieces: readonly Buffer[], expected: Buffer): boolean {
     // Compared in constant time for the sake of keyed digests; it costs no more.
     return expected.length === this.digestBytes && timingSafeEqual(expected, this.#compute(pieces));
+  }
+
+  digestOffThread(pieces: readonly Buffer[]): Promise<Buffer> | undefined {
+    return this.#pool?.digest(this, pieces);
+  }
+
+  matchesOffThread(pieces: readonly Buffer[], expected: Buffer): Promise<boolean> | undefined {
+    return this.#pool
+      ?.digest(this, pieces)
+      ?.then((digest) => expected.length === digest.length && timingSafeEqual(expected, digest));
   }
 
   #compute(pieces: readonly Buffer[]): Uint8Array {

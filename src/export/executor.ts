@@ -28,14 +28,19 @@ export function changes(request: RequestFrame): boolean {
   );
 }
 
-/** Whether the payload of a request came as it was sent; true of those that have none. */
-export function isIntact(request: RequestFrame, checksum: Checksum): boolean {
-  return request.kind !== KIND.write || checksum.matches(request.payload, request.checksum);
+/**
+ * Whether the payload of a request came as it was sent; true of those that have none. A promise,
+ * which never rejects, where another thread finds out.
+ */
+export function isIntact(request: RequestFrame, checksum: Checksum): boolean | Promise<boolean> {
+  if (request.kind !== KIND.write) return true;
+  const { payload, checksum: expected } = request;
+  return checksum.matchesOffThread(payload, expected) ?? checksum.matches(payload, expected);
 }
 
 /**
- * Carries a request, whose payload is intact, out on a device. Never rejects: what the device refuses is an answer of
- * kind "failed" with its errno.
+ * Carries a request, whose payload is intact, out on a device. Never rejects: what the device
+ * refuses is an answer of kind "failed" with its errno.
  */
 export async function execute(
   device: BlockDevice,
@@ -97,7 +102,7 @@ async function dispatch(
       return DONE;
     case KIND.hash: {
       const data = await device.read(offset, lengthBytes);
-      const digest = checksum.digest(data.pieces);
+      const digest = await digestOf(data, checksum);
       data.release();
       return withData(KIND.data, payloadOf([digest]), checksum);
     }
@@ -108,8 +113,15 @@ function withData(
   kind: typeof KIND.data | typeof KIND.extents,
   payload: Payload,
   checksum: Checksum,
-): Answer {
-  return { kind, errno: 0, checksum: checksum.digest(payload.pieces), payload };
+): Answer | Promise<Answer> {
+  const answer = (digest: Buffer): Answer => ({ kind, errno: 0, checksum: digest, payload });
+  const digest = digestOf(payload, checksum);
+  return digest instanceof Promise ? digest.then(answer) : answer(digest);
+}
+
+/** A promise, which never rejects, where another thread computes it. */
+function digestOf({ pieces }: Payload, checksum: Checksum): Buffer | Promise<Buffer> {
+  return checksum.digestOffThread(pieces) ?? checksum.digest(pieces);
 }
 
 /** The answer to a request whose payload is not intact. */

@@ -99,33 +99,64 @@ export class ExportSession {
    */
   async run(epoch: number, request: RequestFrame, checksum: Checksum): Promise<Answer> {
     invariant(epoch <= this.#epoch, 'a command of an epoch that was never welcomed');
-    if (epoch !== this.#epoch && this.#rules.fence) {
-      throw new DstError('DST_E_FENCED', 'a newer connection of this session has taken over');
-    }
+    this.#refuseFenced(epoch);
     this.#table.retire(request.retired);
     if (!changes(request)) return this.#execute(request, checksum);
     if (this.readOnly) return this.#refuseChange();
-    if (this.#rules.table) return this.#runOnce(request, checksum);
-    return isIntact(request, checksum) ? this.#execute(request, checksum) : damaged(request);
+    // A copy of what the table knows needs no look at its payload.
+    const intact = this.#isKnown(request.transaction) || isIntact(request, checksum);
+    if (typeof intact === 'boolean') return this.#change(request, intact, checksum);
+    return this.#track(this.#changeLater(epoch, request, intact, checksum));
+  }
+
+  /**
+   * The same once another thread has looked at the payload. Until then the request is as if it
+   * had not come: a newer connection may fence it, and another copy be carried out before it.
+   * Yet it is in progress, so that whoever waits until nothing is also waits for it.
+   */
+  async #changeLater(
+    epoch: number,
+    request: RequestFrame,
+    intact: Promise<boolean>,
+    checksum: Checksum,
+  ): Promise<Answer> {
+    const isWhole = await intact;
+    this.#refuseFenced(epoch);
+    return this.#change(request, isWhole, checksum);
   }
 
   /**
    * A damaged payload never gets into the table, where copies that came whole would be given
-   * its answer. A copy of what is there needs no look at its payload.
+   * its answer.
    */
-  async #runOnce(request: RequestFrame, checksum: Checksum): Promise<Answer> {
+  #change(request: RequestFrame, intact: boolean, checksum: Checksum): Answer | Promise<Answer> {
     const { transaction } = request;
-    if (transaction < this.#table.retired) return lateCopy(transaction);
-    if (!this.#table.has(transaction) && !isIntact(request, checksum)) return damaged(request);
+    if (this.#rules.table && transaction < this.#table.retired) return lateCopy(transaction);
+    if (!intact && !this.#isKnown(transaction)) return damaged(request);
+    if (!this.#rules.table) return this.#execute(request, checksum);
     return this.#table.run(transaction, () => this.#execute(request, checksum));
   }
 
+  /** Whether the table answers for it: it is in progress, done, or ended at the client. */
+  #isKnown(transaction: number): boolean {
+    const table = this.#table;
+    return this.#rules.table && (transaction < table.retired || table.has(transaction));
+  }
+
   #execute(request: RequestFrame, checksum: Checksum): Promise<Answer> {
-    const answer = execute(this.store.device, request, checksum);
+    return this.#track(execute(this.store.device, request, checksum));
+  }
+
+  #track(answer: Promise<Answer>): Promise<Answer> {
     this.#inProgress.add(answer);
     const done = () => this.#inProgress.delete(answer);
     answer.then(done, done);
     return answer;
+  }
+
+  #refuseFenced(epoch: number): void {
+    if (epoch === this.#epoch || !this.#rules.fence) return;
+    throw new DstError('DST_E_FENCED', 'a newer connection of this session has taken over');
   }
 
   #refuseChange(): Answer {

@@ -5,15 +5,17 @@ import fc from 'fast-check';
 import {
   CHECKSUM_NAMES,
   chooseChecksum,
-  createKeyedChecksum,
   isChecksumName,
+  isKeyable,
   loadChecksum,
 } from '../../wasm/checksums.js';
 
-/** From the algorithms' own publications and command-line tools. */
+/** From the algorithms' own publications and tools; BLAKE2b's are from Python's hashlib. */
 const KNOWN = [
   ['blake3', '', 'af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262'],
   ['blake3', 'abc', '6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85'],
+  ['blake2b', '', '0e5751c026e543b2e8ab2eb06099daa1d1e5df47778f7787faab45cdf12fe3a8'],
+  ['blake2b', 'abc', 'bddd813c634239723171ef3fee98579b94964e3bb1cb3e427262c8c068d52319'],
   ['xxh128', '', '99aa06d3014798d86001c324468d497f'],
   ['xxh128', 'abc', '06b05ab6733a618578af5f94892f3950'],
   ['crc32c', '', '00000000'],
@@ -31,25 +33,49 @@ test('known digests', async () => {
   }
 });
 
-test('the keyed digest of no bytes, from the BLAKE3 test vectors', async () => {
-  const checksum = await createKeyedChecksum(Buffer.from('whats the Elvish word for friend'));
-  assert.equal(
-    checksum.digest([]).toString('hex'),
-    '92b2b75604ed3c761f9d6f62392c8a9227ad0ea3f09573e783f1498a4ed60d26',
-  );
+/** What the BLAKE3 test vectors count up to and are keyed with. */
+const VECTOR_MODULUS = 251;
+const VECTOR_KEY = Buffer.from('whats the Elvish word for friend');
+
+/** BLAKE3's from its own test vectors, BLAKE2b's from Python's hashlib. */
+const KEYED = [
+  ['blake3', 0, '92b2b75604ed3c761f9d6f62392c8a9227ad0ea3f09573e783f1498a4ed60d26'],
+  ['blake3', 1, '6d7878dfff2f485635d39013278ae14f1454b8c0a3a2d34bc1ab38228a80c95b'],
+  ['blake3', 1024, '75c46f6f3d9eb4f55ecaaee480db732e6c2105546f1e675003687c31719c7ba4'],
+  ['blake2b', 0, 'b2df2a95ed65c7163b8f596407c085df36dc45589c37dc2a69873330c6d6cf14'],
+  ['blake2b', 102_400, '8d9c7f5febc78ee8c24e50673a9044243c7785f88832e6ecbd87223e761a4414'],
+] as const;
+
+test('known keyed digests', async () => {
+  for (const [name, lengthBytes, digest] of KEYED) {
+    const checksum = await loadChecksum(name, VECTOR_KEY);
+    const bytes = Buffer.alloc(lengthBytes);
+    for (let at = 0; at < lengthBytes; at++) bytes[at] = at % VECTOR_MODULUS;
+    assert.equal(checksum.digest([bytes]).toString('hex'), digest, `${name} ${lengthBytes}`);
+  }
+});
+
+test('a key is refused by those that take none, and at any other length', async () => {
+  for (const name of CHECKSUM_NAMES) {
+    if (isKeyable(name)) await assert.rejects(loadChecksum(name, Buffer.alloc(31)), /key of 31/);
+    else await assert.rejects(loadChecksum(name, VECTOR_KEY), /takes no key/);
+  }
+  assert.deepEqual(CHECKSUM_NAMES.filter(isKeyable), ['blake3', 'blake2b']);
 });
 
 test('a keyed digest depends on the key alone, even when its buffer changes', async () => {
-  const key = Buffer.alloc(32, 1);
-  const keyed = await createKeyedChecksum(key);
-  const other = await createKeyedChecksum(Buffer.alloc(32, 2));
-  const plain = await loadChecksum('blake3');
-  const pieces = [Buffer.from('abc')];
-  const digest = keyed.digest(pieces);
-  key.fill(9);
-  assert.equal(keyed.matches(pieces, digest), true);
-  assert.equal(other.matches(pieces, digest), false);
-  assert.equal(plain.matches(pieces, digest), false);
+  for (const name of CHECKSUM_NAMES.filter(isKeyable)) {
+    const key = Buffer.alloc(32, 1);
+    const keyed = await loadChecksum(name, key);
+    const other = await loadChecksum(name, Buffer.alloc(32, 2));
+    const plain = await loadChecksum(name);
+    const pieces = [Buffer.from('abc')];
+    const digest = keyed.digest(pieces);
+    key.fill(9);
+    assert.equal(keyed.matches(pieces, digest), true);
+    assert.equal(other.matches(pieces, digest), false);
+    assert.equal(plain.matches(pieces, digest), false);
+  }
 });
 
 test("SHA-256 is Node's own", async () => {
@@ -72,7 +98,7 @@ test('every digest has the length that its checksum says', async () => {
 });
 
 test('how the bytes are cut into pieces does not matter', async () => {
-  const checksums = await Promise.all(REAL_NAMES.map(loadChecksum));
+  const checksums = await Promise.all(REAL_NAMES.map((name) => loadChecksum(name)));
   fc.assert(
     fc.property(
       fc.array(fc.uint8Array({ maxLength: 40 }), { maxLength: 8 }),
@@ -95,7 +121,7 @@ test('how the bytes are cut into pieces does not matter', async () => {
 });
 
 test('one flipped bit is noticed', async () => {
-  const checksums = await Promise.all(REAL_NAMES.map(loadChecksum));
+  const checksums = await Promise.all(REAL_NAMES.map((name) => loadChecksum(name)));
   fc.assert(
     fc.property(
       fc.uint8Array({ minLength: 1, maxLength: 5000 }),
