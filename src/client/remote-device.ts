@@ -9,8 +9,6 @@ import type {
 import { type Payload, payloadOf, slicePieces } from '../block/payload.js';
 import { TRANSACTION_SPLIT_BYTES } from '../limits.js';
 import { decodeExtents } from '../protocol/extents.js';
-import type { ReplyFrame } from '../protocol/frame.js';
-import { protocolError } from '../protocol/header.js';
 import { FLAG, KIND } from '../protocol/kinds.js';
 import type { ExportDescription } from '../protocol/messages.js';
 import { RemoteSession, type SessionOptions } from './session.js';
@@ -106,17 +104,8 @@ export class RemoteDevice implements BlockDevice {
   }
 
   async #readOne(offset: number, lengthBytes: number): Promise<Payload> {
-    const reply: ReplyFrame = await this.session.run(
-      KIND.read,
-      0,
-      offset,
-      lengthBytes,
-      lengthBytes,
-      undefined,
-    );
-    if (reply.kind !== KIND.data || reply.payloadBytes !== lengthBytes) {
-      throw protocolError(`${reply.payloadBytes} bytes for a read of ${lengthBytes}`);
-    }
+    const { session } = this;
+    const reply = await session.run(KIND.read, 0, offset, lengthBytes, lengthBytes, undefined);
     return payloadOf(reply.payload);
   }
 

@@ -39,6 +39,24 @@ export function changes(command: Command): boolean {
   return kind === KIND.write || kind === KIND.trim || kind === KIND.writeZeroes;
 }
 
+/**
+ * Whether a reply is one that its command can have. One that is not comes of a peer, or of a
+ * line, that mixes things up: what it says of the command is not to be believed.
+ */
+export function isAnswerTo(command: Command, reply: ReplyFrame): boolean {
+  if (reply.kind === KIND.failed) return true;
+  switch (command.kind) {
+    case KIND.read:
+      return reply.kind === KIND.data && reply.payloadBytes === command.lengthBytes;
+    case KIND.hash:
+      return reply.kind === KIND.data;
+    case KIND.blockStatus:
+      return reply.kind === KIND.extents;
+    default:
+      return reply.kind === KIND.done;
+  }
+}
+
 export function overlap(one: Command, other: Command): boolean {
   return (
     one.offset < other.offset + other.lengthBytes && other.offset < one.offset + one.lengthBytes

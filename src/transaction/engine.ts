@@ -28,7 +28,7 @@ import { KIND } from '../protocol/kinds.js';
 import type { Credit } from '../protocol/messages.js';
 import { ByteWindow } from './byte-window.js';
 import { ChangesInFlight } from './changes-in-flight.js';
-import { type Command, type Completion, changes, type Transmit } from './command.js';
+import { type Command, type Completion, changes, isAnswerTo, type Transmit } from './command.js';
 import { Patience } from './patience.js';
 import { Queue } from './queue.js';
 import { lost, ReplayLog } from './replay-log.js';
@@ -201,12 +201,16 @@ export class TransactionEngine<C extends Command> {
 
   /**
    * A reply on the current connection. A reply to a copy of what has ended meanwhile is
-   * ignored. Throws DST_E_PROTOCOL for one that answers nothing sent on that slot.
+   * ignored. Throws DST_E_PROTOCOL for one that answers nothing sent on that slot, or that
+   * is no answer to what was.
    */
   handleReply(slot: number, reply: ReplyFrame, nowMs: number): void {
     const transaction = this.#answered(slot, reply.transaction);
     if (transaction.ended) return;
     const { kind, creditBytes } = transaction.command;
+    if (!isAnswerTo(transaction.command, reply)) {
+      throw protocolError(`a reply of kind ${reply.kind} to a request of kind ${kind}`);
+    }
     const tookMs = nowMs - transaction.sentMs;
     this.#patience.learn(kind, tookMs);
     if (creditBytes > 0) this.#window.onAnswer(creditBytes, this.#slots.bytes, tookMs, nowMs);

@@ -37,11 +37,11 @@ export function connectedEngine(
   return engine;
 }
 
-/** A read of so many bytes, known by a number: reads never wait for each other. */
+/** Counts so many bytes of credit, changes nothing, and so never waits for another. */
 export function command(name: number, creditBytes = 0): NamedCommand {
   return {
     name,
-    kind: KIND.read,
+    kind: KIND.cache,
     flags: 0,
     offset: 0,
     lengthBytes: creditBytes,
