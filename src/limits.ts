@@ -147,6 +147,14 @@ export const CERTIFICATE_BACKDATE_MS = 60 * 60 * 1000;
 /** Names in one certificate: more than a handful bloats every handshake. */
 export const CERTIFICATE_HOSTS_MAX = 64;
 
+// ---- Shared secrets ------------------------------------------------------------------
+
+/** Fewer bytes could be guessed, given a proof: whoever is connected to gets one. */
+export const SECRET_BYTES_MIN = 16;
+
+/** More bytes make it no safer: a larger file is some other file. */
+export const SECRET_FILE_BYTES_MAX = 4 * KIB;
+
 // ---- Wire ----------------------------------------------------------------------------
 
 /** A header's length is one positive fixint, so that a frame can be cut at its first byte. */
@@ -168,6 +176,9 @@ export const CONTROL_BODY_BYTES_MAX = 256 * KIB;
 
 /** Largest body that an export accepts before it has sent WELCOME. */
 export const HELLO_BODY_BYTES_MAX = 16 * KIB;
+
+/** Largest body of a PROOF: it holds 32 bytes, and leaves room for keys of later versions. */
+export const PROOF_BODY_BYTES_MAX = 256;
 
 /** Largest message of a failed frame. */
 export const FAILURE_BODY_BYTES_MAX = 4 * KIB;
@@ -246,6 +257,10 @@ export const HELLO_TIMEOUT_MS = 10_000;
 /** Connections that one export keeps; each costs a few KiB before WELCOME. */
 export const CONNECTIONS_MAX = 4096;
 
+/** What may wait on the control stream of a peer that reads nothing: one of the largest frames,
+ * and thousands of PONGs and notices. Past it the connection is closed. */
+export const CONTROL_QUEUE_BYTES_MAX = 2 * CONTROL_BODY_BYTES_MAX;
+
 /** How long a refused peer may linger, so that it can read why, before it is closed. */
 export const REFUSAL_LINGER_MS = 1_000;
 
@@ -281,10 +296,37 @@ export const SHUTDOWN_GRACE_MS = 10_000;
  * page cache held, and with the grace above less than service managers wait (90 s). */
 export const SHUTDOWN_FLUSH_TIMEOUT_MS = 60_000;
 
+// ---- Access --------------------------------------------------------------------------
+
+/** Connections a minute from one address: a client that redials at its fastest makes some 150
+ * (DIAL_OVERLAP_MS), and a few may share an address. */
+export const CONNECTIONS_PER_MINUTE_DEFAULT = 600;
+export const CONNECTIONS_PER_MINUTE_MAX = 1_000_000;
+
+/** Addresses whose connections are counted: a table of some 3 MB. */
+export const VISITORS_REMEMBERED_MAX = 16_384;
+
+/** What a wrong secret costs beside its connection: some twenty guesses a minute are left. */
+export const PROOF_FAILED_COST_CONNECTIONS = 30;
+
+/** Of one address the log says so often that it was refused. */
+export const REFUSAL_LOG_INTERVAL_MS = 60_000;
+
+/** How long a client that is to be refused may take to open the stream on which it is told:
+ * any line's round trip and a lost packet. It holds a place among CONNECTIONS_MAX meanwhile. */
+export const TURN_AWAY_TIMEOUT_MS = 3_000;
+
+/** Sessions of one export at once: each may have CREDIT_BYTES in flight. */
+export const SESSIONS_MAX_DEFAULT = 256;
+
 // ---- Client --------------------------------------------------------------------------
 
 /** How long one attempt to connect may take, from the first packet to WELCOME. */
 export const CONNECT_TIMEOUT_MS = 10_000;
+
+/** Notices that a client keeps from WELCOME until it listens, a moment later, or while it takes
+ * its leave: there is one of each kind to expect, and a few that commands are in progress. */
+export const EARLY_NOTICES_MAX = 16;
 
 /** Pings go out when a connection has been idle for this long. */
 export const PING_INTERVAL_MS = 2_000;
@@ -339,6 +381,44 @@ export const PATH_CHECK_INTERVAL_MS = 500;
  * the whole Internet has 100 MB of others. */
 export const ROUTES_READ_BYTES_MAX = 64 * KIB;
 
+// ---- The choice of a transport -------------------------------------------------------
+
+/** How long QUIC is preferred to a WebTransport connection that is ready: three round trips of
+ * the slowest lines, and short enough to be connected within 3 s where UDP is dropped. */
+export const QUIC_TRY_MS = 2_000;
+
+/** The same when a session that was connected dials again: its I/O waits. A WebTransport
+ * connection is held back for so long after it is ready, too: an attempt at QUIC that began
+ * while the network was away is late to notice its return, and the next one is quicker. */
+export const QUIC_RETRY_MS = 1_000;
+
+/** The transport that is tried second starts so much later: most exports answer sooner. */
+export const TRANSPORT_HEAD_START_MS = 300;
+
+/** How often a session that fell back to WebTransport looks whether QUIC works again; jittered
+ * down to half, and twice as long after each look, ... */
+export const QUIC_PROBE_INTERVAL_MS = 60_000;
+
+/** ... up to this: most firewalls that drop UDP always will. */
+export const QUIC_PROBE_INTERVAL_MAX_MS = 16 * 60_000;
+
+/** A connection that such a look made is kept so long for the session to take: less than an
+ * export waits for HELLO. */
+export const QUIC_PROBED_KEEP_MS = 5_000;
+
+/** That an address was reached without QUIC is remembered across processes for a day: networks
+ * change, and so do the people who look after their firewalls ... */
+export const ROUTE_MEMORY_LIFE_MS = 24 * 60 * 60 * 1000;
+
+/** ... for so many addresses, the newest ... */
+export const ROUTE_MEMORY_ADDRESSES_MAX = 256;
+
+/** ... in a file that no honest list of them, by names of 255 bytes, can be larger than. */
+export const ROUTE_MEMORY_FILE_BYTES_MAX = 128 * KIB;
+
+/** A file system that takes longer to read it does not hold up a connection. */
+export const ROUTE_MEMORY_TIMEOUT_MS = 300;
+
 // ---- QUIC ----------------------------------------------------------------------------
 
 /** Connection flow-control window. The engine kills a connection whose window ever limits,
@@ -360,7 +440,85 @@ export const PORT_PROBE_INTERVAL_MS = 500;
 /** Writes are gathered up to this size into one call to the engine. */
 export const QUIC_GATHER_BYTES = 64 * KIB;
 
+// ---- WebTransport --------------------------------------------------------------------
+
+/** Streams that a client may open on one connection: as over QUIC. The library walks through
+ * so many for one frame that a stranger sends, so no more than are needed. */
+export const WEBTRANSPORT_STREAMS_MAX = 1024;
+
+/** Stream flow-control window: a whole transaction fits, so one never waits in the middle. */
+export const WEBTRANSPORT_STREAM_WINDOW_BYTES = 4 * MIB;
+
+/** Connection flow-control window; credit is what bounds memory, so this is out of the way. */
+export const WEBTRANSPORT_CONNECTION_WINDOW_BYTES = 256 * MIB;
+
+/** HTTP/2's own windows, which lie below those: Node's 64 KiB would hold a line with a round
+ * trip of 50 ms down to 10 Mbit/s. Twice CREDIT_BYTES never limits. */
+export const HTTP2_WINDOW_BYTES = 16 * MIB;
+
+/** What Node lets an HTTP/2 connection hold before it refuses pings, in its own unit: above
+ * what credit lets a connection have in flight. */
+export const HTTP2_CONNECTION_MEMORY_MB = 64;
+
+/** Writes are copied into pieces of at most this size: the library copies the rest of a piece
+ * again each time that a window cuts it. */
+export const WEBTRANSPORT_PIECE_BYTES_MAX = 64 * KIB;
+
+/** What the library may keep of a capsule that has not come whole. Those that are not stream
+ * data take some 30 bytes, or 1 KiB when they tell why a connection ends. */
+export const CAPSULE_KEPT_BYTES_MAX = 4 * KIB;
+
+/** How long a TCP connection may take to become a WebTransport connection, TLS included. */
+export const WEBTRANSPORT_OPENING_TIMEOUT_MS = 10_000;
+
+/** TCP connections that have not become one yet: each costs some 50 KiB. The oldest gives way
+ * to the newest, as an honest client is through within three round trips. */
+export const WEBTRANSPORT_OPENING_MAX = 256;
+
+/** How long a connection that we ended may take to tell its peer why. */
+export const WEBTRANSPORT_CLOSE_LINGER_MS = 1_000;
+
+/** How long HTTP/3 is tried before HTTP/2: three round trips of any but the slowest lines ... */
+export const HTTP3_TRY_MS = 1_000;
+
+/** ... and for how long it is left alone at an address where only HTTP/2 answered. */
+export const HTTP3_RETRY_INTERVAL_MS = 60_000;
+
+/** Addresses of which that is remembered: one client dials a handful. */
+export const HTTP3_SILENT_ADDRESSES_MAX = 256;
+
+/** Most turns of the event loop that the library may take to say that it lacks HTTP/3. */
+export const WEBTRANSPORT_LOADING_TURNS_MAX = 1_000;
+
+// ---- Checksum threads ----------------------------------------------------------------
+
+/** Threads that hash, of one process: together they hash 3 GB/s, more than a process sends. */
+export const HASH_THREADS_MAX = 8;
+
+/** Payloads from this size are hashed on another thread, where there is one: handing one over
+ * holds the event loop for less than half as long as hashing it (docs/PERFORMANCE.md). */
+export const HASH_OFF_THREAD_BYTES_MIN = 64 * KIB;
+
+/** Payloads that one thread holds, that which it hashes among them: half of the credit of a busy
+ * connection, at TRANSACTION_SPLIT_BYTES. What comes when all hold so many is hashed in place. */
+export const HASH_THREAD_PAYLOADS_MAX = 16;
+
+/** What --crypto-threads auto leaves to others: the event loop and the QUIC engine's thread ... */
+export const HASH_THREADS_AUTO_SPARED = 2;
+
+/** ... and starts at most: one hashes what a connection carries, and so two both directions. */
+export const HASH_THREADS_AUTO_MAX = 2;
+
+/** Keyed hashers that one thread keeps, each of some 100 KiB: one a session that is busy. */
+export const HASH_THREAD_HASHERS_MAX = 16;
+
+/** A thread's own heap: it holds hash-wasm and little else. */
+export const HASH_THREAD_HEAP_MIB = 32;
+
 // ---- Command line --------------------------------------------------------------------
+
+/** Where any port will do, so many are tried until one is free for UDP and for TCP. */
+export const PORT_CHOICES_MAX = 16;
 
 /** Names that an export may give its stores: what fits a file's name, and a log line. */
 export const STORE_NAME_BYTES_MAX = 255;

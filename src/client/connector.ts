@@ -1,3 +1,4 @@
+import type { Secret } from '../access/secret.js';
 import type { Clock } from '../clock.js';
 import { DstError } from '../errors.js';
 import { CONNECT_TIMEOUT_MS, LEAVE_TIMEOUT_MS, WELCOME_PATIENCE_MS } from '../limits.js';
@@ -11,10 +12,16 @@ export interface ConnectorOptions {
   readonly checksums: readonly string[];
   readonly readOnly: boolean;
   readonly takeover?: boolean;
+  readonly secret?: Secret | undefined;
   readonly identity?: SessionIdentity;
   readonly pingIntervalMs: number;
+  /** Told of each connection on which the export has answered HELLO, be it with a refusal. */
+  readonly answered?: (connection: Connection) => void;
   readonly clock: Clock;
 }
+
+/** How a HELLO ends that nobody has answered. */
+const UNANSWERED = new Set<string>(['DST_E_TIMEOUT', 'DST_E_CONNECTION_LOST']);
 
 /**
  * Makes welcomed links of one session. Attempts may overlap while they dial; only one says
@@ -30,12 +37,15 @@ export class Connector {
   /** The last of them: those before it are outdated, whatever comes of them. */
   #latest: Promise<unknown> | undefined;
   #welcomed = false;
+  /** Once it was welcomed as a reader a session never writes, whatever it may do elsewhere. */
+  #readOnly: boolean;
   #left = false;
   #greetedMs = Number.NEGATIVE_INFINITY;
   #patienceMs = WELCOME_PATIENCE_MS;
 
   constructor(options: ConnectorOptions) {
     this.#options = options;
+    this.#readOnly = options.readOnly;
     this.#identity = options.identity ?? new SessionIdentity();
   }
 
@@ -93,10 +103,10 @@ export class Connector {
   }
 
   async #greet(connection: Connection): Promise<Link> {
-    const { clock, exportName, checksums, readOnly, takeover, pingIntervalMs } = this.#options;
+    const { clock, exportName, checksums, takeover, secret, pingIntervalMs } = this.#options;
     this.#greetedMs = clock.nowMs();
     const epoch = this.#identity.nextEpoch();
-    const link = await Link.greet(
+    const greeting = Link.greet(
       connection,
       {
         intent: 'attach',
@@ -104,18 +114,33 @@ export class Connector {
         session: this.#identity.id,
         epoch,
         checksums,
-        readOnly,
+        readOnly: this.#readOnly,
         resuming: this.#welcomed,
         // Once: a session that was fenced itself must not fence whoever did it.
         takeover: takeover === true && !this.#welcomed,
+        secret,
       },
       { clock, pingIntervalMs, timeoutMs: CONNECT_TIMEOUT_MS, signal: this.#closing.signal },
     );
+    const link = await this.#heard(connection, greeting);
     this.#welcomed = true;
+    this.#readOnly ||= link.welcome.export?.readOnly === true;
     if (epoch === this.epoch) this.#patienceMs = WELCOME_PATIENCE_MS;
     if (!this.#left) return link;
     await link.leave();
     throw aborted();
+  }
+
+  async #heard(connection: Connection, greeting: Promise<Link>): Promise<Link> {
+    try {
+      const link = await greeting;
+      this.#options.answered?.(connection);
+      return link;
+    } catch (error) {
+      const refused = error instanceof DstError && !UNANSWERED.has(error.code);
+      if (refused) this.#options.answered?.(connection);
+      throw error;
+    }
   }
 }
 

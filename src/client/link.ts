@@ -2,29 +2,24 @@
  * One welcomed connection to an export: the control stream with its pings and notices, and
  * the streams that carry transactions, by the slot numbers of the transaction engine.
  */
-import { randomBytes } from 'node:crypto';
+import type { Checksum, ChecksumName } from '../../wasm/checksums.js';
+import { loadSessionChecksum } from '../access/session-checksum.js';
 import type { Clock, Timer } from '../clock.js';
 import { DstError, invariant } from '../errors.js';
-import { CONTROL_BODY_BYTES_MAX, LEAVE_TIMEOUT_MS, PINGS_UNANSWERED_MAX } from '../limits.js';
+import {
+  CONTROL_BODY_BYTES_MAX,
+  EARLY_NOTICES_MAX,
+  LEAVE_TIMEOUT_MS,
+  PINGS_UNANSWERED_MAX,
+} from '../limits.js';
 import { FrameDecoder } from '../protocol/decoder.js';
 import { encodeControl } from '../protocol/encode.js';
 import { type Frame, isControl, isReply, type ReplyFrame } from '../protocol/frame.js';
 import { protocolError } from '../protocol/header.js';
-import { KIND, PROTOCOL_VERSION } from '../protocol/kinds.js';
-import {
-  failureError,
-  type Hello,
-  helloBody,
-  type Intent,
-  NONCE_BYTES,
-  type Notice,
-  readFailure,
-  readNotice,
-  readWelcome,
-  type Welcome,
-} from '../protocol/messages.js';
+import { KIND } from '../protocol/kinds.js';
+import { type Notice, readNotice, type Welcome } from '../protocol/messages.js';
 import type { CloseReason, Connection, Stream } from '../transport/transport.js';
-import { AGENT } from '../version.js';
+import { Greeting, type LinkRequest } from './greeting.js';
 
 export interface DialRequest {
   /** For the attempt as a whole, ms. */
@@ -37,18 +32,6 @@ export interface DialRequest {
 
 /** Makes one transport connection to the export; rejects with a `DstError`. */
 export type Dial = (request: DialRequest) => Promise<Connection>;
-
-export interface LinkRequest {
-  readonly intent: Intent;
-  readonly exportName: string;
-  readonly session: Buffer;
-  readonly epoch: number;
-  readonly checksums: readonly string[];
-  readonly readOnly: boolean;
-  /** The session has been welcomed before. */
-  readonly resuming: boolean;
-  readonly takeover: boolean;
-}
 
 export interface LinkOptions {
   readonly clock: Clock;
@@ -86,6 +69,7 @@ export class Link {
   readonly #options: LinkOptions;
   readonly #control: Stream;
   readonly #slots: (Stream | undefined)[] = [];
+  #checksum: Checksum | undefined;
   #handlers: LinkHandlers | undefined;
   /** What came before somebody listened. */
   #early: Notice[] = [];
@@ -109,8 +93,9 @@ export class Link {
   }
 
   /**
-   * Says HELLO on a new connection and waits for WELCOME. Rejects with the export's own
-   * refusal, with DST_E_TIMEOUT or DST_E_CONNECTION_LOST; the connection is closed then.
+   * Says HELLO on a new connection, proves the secret where there is one, and waits for
+   * WELCOME. Rejects with the export's own refusal, as `Greeting` does, or with DST_E_TIMEOUT
+   * or DST_E_CONNECTION_LOST; the connection is closed then.
    */
   static async greet(
     connection: Connection,
@@ -123,11 +108,19 @@ export class Link {
     const timer = clock.after(timeoutMs, () => giveUp(noWelcome(timeoutMs)));
     signal?.addEventListener('abort', abort, { once: true });
     try {
-      return await new Promise<Link>((resolve, reject) => {
+      const link = await new Promise<Link>((resolve, reject) => {
         giveUp = reject;
         if (signal?.aborted) abort();
         Link.#exchange(connection, request, options, resolve, reject);
       });
+      link.#checksum = await loadSessionChecksum(
+        // One of those that we offered, which is checked.
+        link.welcome.checksum as ChecksumName,
+        request.secret,
+        request.session,
+        request.exportName,
+      );
+      return link;
     } catch (error) {
       connection.close('the handshake failed');
       throw error;
@@ -145,6 +138,11 @@ export class Link {
     reject: (error: DstError) => void,
   ): void {
     const control = connection.openStream();
+    const greeting = new Greeting(
+      request,
+      options.pingIntervalMs,
+      connection.serverCertificateSha256,
+    );
     let link: Link | undefined;
     const decoder = new FrameDecoder(
       (header) => {
@@ -155,7 +153,12 @@ export class Link {
           link.#onControl(frame);
           return;
         }
-        link = new Link(connection, control, Link.#readAnswer(frame, request), options);
+        const step = greeting.take(frame);
+        if ('send' in step) {
+          control.write([step.send]);
+          return;
+        }
+        link = new Link(connection, control, step.welcome, options);
         resolve(link);
       },
     );
@@ -172,26 +175,7 @@ export class Link {
       if (link === undefined) reject(lost(reason));
       else link.#goDown(lost(reason));
     });
-    control.write([
-      encodeControl(KIND.hello, 0, helloBody(helloOf(request, options.pingIntervalMs))),
-    ]);
-  }
-
-  /** The WELCOME that answers our HELLO. Throws the refusal, or DST_E_PROTOCOL. */
-  static #readAnswer(frame: Frame, request: LinkRequest): Welcome {
-    if (!isControl(frame)) throw protocolError('a transaction before WELCOME');
-    if (frame.kind === KIND.refused) throw failureError(readFailure(frame.body));
-    if (frame.kind !== KIND.welcome) throw protocolError('no WELCOME');
-    const welcome = readWelcome(frame.body);
-    const ours = welcome.session.equals(request.session) && welcome.epoch === request.epoch;
-    if (!ours) throw protocolError('a WELCOME for another session');
-    if (!request.checksums.includes(welcome.checksum)) {
-      throw protocolError(`the checksum "${welcome.checksum}", which was not offered`);
-    }
-    if (request.intent !== 'list' && welcome.export === undefined) {
-      throw protocolError('a WELCOME without an export');
-    }
-    return welcome;
+    control.write([greeting.hello]);
   }
 
   /** Starts deliveries and pings. Call once. */
@@ -204,6 +188,12 @@ export class Link {
     }
     this.#armPing();
     for (const notice of this.#early.splice(0)) handlers.onNotice(notice);
+  }
+
+  /** Of this link's payloads: keyed where there is a secret. */
+  get checksum(): Checksum {
+    invariant(this.#checksum !== undefined, 'a link is used before it was greeted');
+    return this.#checksum;
   }
 
   /** Nothing has been heard since a ping that is an interval old. */
@@ -305,8 +295,10 @@ export class Link {
     else if (frame.kind === KIND.notice) {
       const notice = readNotice(frame.body);
       if (notice === undefined) return;
-      if (this.#handlers === undefined) this.#early.push(notice);
-      else this.#handlers.onNotice(notice);
+      if (this.#handlers !== undefined) this.#handlers.onNotice(notice);
+      else if (this.#early.push(notice) > EARLY_NOTICES_MAX) {
+        throw protocolError('more notices than there can be news');
+      }
     } else throw protocolError('a frame out of turn on the control stream');
   }
 
@@ -359,23 +351,6 @@ export class Link {
     for (const pong of this.#awaitedPongs.splice(0)) pong.reject(reason);
     this.#handlers?.onDown(reason);
   }
-}
-
-function helloOf(request: LinkRequest, pingIntervalMs: number): Hello {
-  return {
-    version: PROTOCOL_VERSION,
-    intent: request.intent,
-    export: request.exportName,
-    session: request.session,
-    epoch: request.epoch,
-    nonce: randomBytes(NONCE_BYTES),
-    checksums: request.checksums,
-    readOnly: request.readOnly,
-    resuming: request.resuming,
-    takeover: request.takeover,
-    pingIntervalMs,
-    agent: AGENT,
-  };
 }
 
 function lost(reason: CloseReason): DstError {

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { CHECKSUM_NAMES } from '../../wasm/checksums.js';
+import { CHECKSUM_NAMES, type ChecksumName, isKeyable } from '../../wasm/checksums.js';
+import type { Secret } from '../access/secret.js';
 import { systemClock } from '../clock.js';
 import { CONNECT_TIMEOUT_MS, PING_INTERVAL_MS } from '../limits.js';
 import { type ExportDescription, SESSION_BYTES, type Welcome } from '../protocol/messages.js';
@@ -11,6 +12,8 @@ export interface ExportInfo {
   readonly export: ExportDescription;
   readonly transport: Connection['transport'];
   readonly checksum: string;
+  /** Whether only who holds the shared secret can compute it. */
+  readonly checksumKeyed: boolean;
   readonly checksums: readonly string[];
   readonly agent: string;
   /** Median of several pings. */
@@ -19,16 +22,23 @@ export interface ExportInfo {
 
 const PINGS = 5;
 
-/** The exports offered at an address. */
-export async function listExports(dial: Dial): Promise<readonly ExportDescription[]> {
-  const link = await ask(dial, 'list', '');
+/** The exports offered at an address; `secret` is the one shared with it, if there is one. */
+export async function listExports(
+  dial: Dial,
+  secret?: Secret,
+): Promise<readonly ExportDescription[]> {
+  const link = await ask(dial, 'list', '', secret);
   link.close('done');
   return link.welcome.exports;
 }
 
 /** Everything that a client can know of one export without attaching to it. */
-export async function exportInfo(dial: Dial, exportName: string): Promise<ExportInfo> {
-  const link = await ask(dial, 'info', exportName);
+export async function exportInfo(
+  dial: Dial,
+  exportName: string,
+  secret?: Secret,
+): Promise<ExportInfo> {
+  const link = await ask(dial, 'info', exportName, secret);
   // Started, so that an export that falls silent is noticed.
   link.start({
     onReply() {},
@@ -50,13 +60,19 @@ export async function exportInfo(dial: Dial, exportName: string): Promise<Export
     export: welcome.export as NonNullable<Welcome['export']>,
     transport: link.connection.transport,
     checksum: welcome.checksum,
+    checksumKeyed: secret !== undefined && isKeyable(welcome.checksum as ChecksumName),
     checksums: welcome.checksums,
     agent: welcome.agent,
     roundTripMs: roundTripsMs[Math.floor(PINGS / 2)] as number,
   };
 }
 
-async function ask(dial: Dial, intent: 'list' | 'info', exportName: string): Promise<Link> {
+async function ask(
+  dial: Dial,
+  intent: 'list' | 'info',
+  exportName: string,
+  secret: Secret | undefined,
+): Promise<Link> {
   const { signal } = new AbortController();
   const connection = await dial({ timeoutMs: CONNECT_TIMEOUT_MS, signal, attempt: 0 });
   return Link.greet(
@@ -70,6 +86,7 @@ async function ask(dial: Dial, intent: 'list' | 'info', exportName: string): Pro
       readOnly: false,
       resuming: false,
       takeover: false,
+      secret,
     },
     { clock: systemClock, pingIntervalMs: PING_INTERVAL_MS, timeoutMs: CONNECT_TIMEOUT_MS },
   );

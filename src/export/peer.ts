@@ -1,13 +1,16 @@
 /**
- * One connection as the export sees it: HELLO, then WELCOME or REFUSED on the control
- * stream, then request streams until it ends. What a stranger can make it hold before
- * WELCOME is one control frame of bounded size, for a bounded time.
+ * One connection as the export sees it: HELLO, a proof of the shared secret where there is
+ * one, then WELCOME or REFUSED on the control stream, then request streams until it ends.
+ * What a stranger can make it hold before WELCOME is what one HELLO holds, of bounded size,
+ * for a bounded time; and without a proof it learns nothing of the stores, and claims nothing.
  */
 import type { Checksum } from '../../wasm/checksums.js';
+import type { Secret } from '../access/secret.js';
 import type { Clock, Timer } from '../clock.js';
-import { DstError } from '../errors.js';
+import { DstError, invariant } from '../errors.js';
 import {
   CONTROL_BODY_BYTES_MAX,
+  CONTROL_QUEUE_BYTES_MAX,
   CREDIT_BYTES,
   CREDIT_TRANSACTIONS,
   FRAME_PAYLOAD_BYTES_MAX,
@@ -15,6 +18,7 @@ import {
   HELLO_TIMEOUT_MS,
   PEER_IDLE_TIMEOUT_MS,
   PINGS_UNANSWERED_MAX,
+  PROOF_BODY_BYTES_MAX,
   REFUSAL_LINGER_MS,
 } from '../limits.js';
 import type { Log } from '../log.js';
@@ -24,16 +28,19 @@ import { type ControlFrame, type Frame, isControl, type RequestFrame } from '../
 import { protocolError } from '../protocol/header.js';
 import { KIND } from '../protocol/kinds.js';
 import {
+  challengeBody,
   type Failure,
   failureBody,
   type Hello,
   type Notice,
   noticeBody,
   readHello,
+  readProof,
   type Welcome,
   welcomeBody,
 } from '../protocol/messages.js';
 import type { Connection, Stream } from '../transport/transport.js';
+import { Challenge, UNPROVED } from './challenge.js';
 import type { Answer } from './executor.js';
 import { type RequestHost, RequestStream } from './request-stream.js';
 import type { ExportSession } from './session.js';
@@ -52,12 +59,18 @@ export interface PeerHost {
   readonly log: Log;
   readonly clock: Clock;
   readonly draining: boolean;
+  /** What a client must prove to hold before its HELLO is decided on. */
+  readonly secret: Secret | undefined;
+  /** A client did not prove it; it is about to be refused. */
+  proofFailed(peer: Peer): void;
   /** Decides on a HELLO; rejects with the `DstError` to refuse it with. */
   admit(peer: Peer, hello: Hello): Promise<Admission>;
   /** The client has done with its session. */
   leave(peer: Peer): void;
   /** The connection has ended. */
   gone(peer: Peer): void;
+  /** A write came damaged. */
+  countDamaged(): void;
 }
 
 export class Peer implements RequestHost {
@@ -65,17 +78,19 @@ export class Peer implements RequestHost {
   readonly #host: PeerHost;
   #control: Stream | undefined;
   #decoder: FrameDecoder | undefined;
-  #state: 'new' | 'deciding' | 'welcomed' | 'ended' = 'new';
+  #state: 'new' | 'proving' | 'deciding' | 'welcomed' | 'ended' = 'new';
+  #challenge: Challenge | undefined;
   #admission: Admission | undefined;
   #epoch = 0;
   #inFlight = 0;
   #inFlightBytes = 0;
+  #damagedWrites = 0;
   readonly #working: WorkingNotices;
   /** What came last is not older than the idle timer. */
   #heard = false;
   #silenceMaxMs = PEER_IDLE_TIMEOUT_MS;
   #silentMs = 0;
-  /** The one for what is waited for: HELLO, any sign of life, or the end. */
+  /** The one for what is waited for: HELLO and its proof, any sign of life, or the end. */
   #timer: Timer | undefined;
   readonly payloadBytesMax = FRAME_PAYLOAD_BYTES_MAX;
 
@@ -85,7 +100,9 @@ export class Peer implements RequestHost {
     this.#working = new WorkingNotices(host.clock, (transactions) =>
       this.notify({ event: 'working', transactions }),
     );
-    this.#timer = host.clock.after(HELLO_TIMEOUT_MS, () => connection.close('no HELLO came'));
+    this.#timer = host.clock.after(HELLO_TIMEOUT_MS, () =>
+      connection.close(this.#state === 'new' ? 'no HELLO came' : 'no PROOF came'),
+    );
     connection.onClose(() => this.#onClose());
     connection.onStream((stream) => this.#onStream(stream));
   }
@@ -143,8 +160,11 @@ export class Peer implements RequestHost {
     }
   }
 
-  answered(transaction: number, payloadBytes: number): void {
+  answered(transaction: number): void {
     this.#working.ended(transaction);
+  }
+
+  taken(payloadBytes: number): void {
     this.#inFlight--;
     this.#inFlightBytes -= payloadBytes;
   }
@@ -155,6 +175,17 @@ export class Peer implements RequestHost {
     if (this.#host.draining || session === undefined || this.#state !== 'welcomed') return;
     this.#working.began(request.transaction);
     return session.run(this.#epoch, request, this.checksum);
+  }
+
+  damaged(transaction: number): void {
+    this.#host.countDamaged();
+    const count = ++this.#damagedWrites;
+    // The 1st, 2nd, 4th, 8th and so on: a client may do it on purpose, to fill the log.
+    if ((count & (count - 1)) !== 0) return;
+    this.#host.log.warn(
+      { peer: this.connection.peer, transaction, count },
+      'a write failed its checksum: refused, for its client to send again',
+    );
   }
 
   breach(error: DstError): void {
@@ -178,6 +209,8 @@ export class Peer implements RequestHost {
     } else if (this.#state === 'welcomed' && this.session !== undefined) {
       new RequestStream(stream, this);
     } else {
+      // Without a handler the stream would keep what comes until the connection is closed.
+      stream.onData(() => {});
       this.breach(protocolError('a second stream before WELCOME'));
     }
   }
@@ -193,13 +226,23 @@ export class Peer implements RequestHost {
   }
 
   #checkControl(kind: number, bodyBytes: number): void {
-    const welcomed = this.#state === 'welcomed';
-    const allowed = welcomed
-      ? kind === KIND.ping || kind === KIND.leave
-      : this.#state === 'new' && kind === KIND.hello;
-    if (!allowed) throw protocolError('a frame out of turn on the control stream');
-    if (bodyBytes > (welcomed ? CONTROL_BODY_BYTES_MAX : HELLO_BODY_BYTES_MAX)) {
-      throw protocolError(`a control frame of ${bodyBytes} bytes`);
+    const bytesMax = this.#bodyBytesMax(kind);
+    if (bytesMax === undefined) throw protocolError('a frame out of turn on the control stream');
+    if (bodyBytes > bytesMax) throw protocolError(`a control frame of ${bodyBytes} bytes`);
+  }
+
+  /** Of the largest body that a frame of this kind may have now; undefined if none may come. */
+  #bodyBytesMax(kind: number): number | undefined {
+    switch (this.#state) {
+      case 'new':
+        return kind === KIND.hello ? HELLO_BODY_BYTES_MAX : undefined;
+      case 'proving':
+        return kind === KIND.proof ? PROOF_BODY_BYTES_MAX : undefined;
+      case 'welcomed':
+        return kind === KIND.ping || kind === KIND.leave ? CONTROL_BODY_BYTES_MAX : undefined;
+      case 'deciding':
+      case 'ended':
+        return undefined;
     }
   }
 
@@ -208,10 +251,38 @@ export class Peer implements RequestHost {
     this.#heard = true;
     if (frame.kind === KIND.ping) this.#send(KIND.pong, frame.sequence);
     else if (frame.kind === KIND.leave) this.#host.leave(this);
-    else void this.#decide(readHello(frame.body));
+    else if (frame.kind === KIND.proof) this.#checkProof(readProof(frame.body).proof);
+    else this.#onHello(readHello(frame.body));
   }
 
-  async #decide(hello: Hello): Promise<void> {
+  #onHello(hello: Hello): void {
+    const { secret } = this.#host;
+    if (secret === undefined) {
+      void this.#decide(hello);
+      return;
+    }
+    this.#challenge = new Challenge(secret, hello, this.connection);
+    this.#state = 'proving';
+    this.#send(KIND.challenge, 0, challengeBody(this.#challenge));
+  }
+
+  #checkProof(proof: Buffer): void {
+    const challenge = this.#challenge;
+    invariant(challenge !== undefined, 'a PROOF without a CHALLENGE was let through');
+    this.#challenge = undefined;
+    if (challenge.accepts(proof)) {
+      void this.#decide(challenge.hello, challenge);
+      return;
+    }
+    this.#host.log.warn(
+      { peer: this.connection.peer, code: UNPROVED.code },
+      'refused: it does not hold the secret',
+    );
+    this.#host.proofFailed(this);
+    this.dismiss(UNPROVED);
+  }
+
+  async #decide(hello: Hello, challenge?: Challenge): Promise<void> {
     this.#state = 'deciding';
     this.#timer?.cancel();
     try {
@@ -221,7 +292,7 @@ export class Peer implements RequestHost {
       this.#epoch = hello.epoch;
       this.#silenceMaxMs = silenceMaxMs(hello.pingIntervalMs);
       this.#state = 'welcomed';
-      this.#send(KIND.welcome, 0, welcomeBody(admission.welcome()));
+      this.#send(KIND.welcome, 0, welcomeBody({ ...admission.welcome(), ...challenge?.answer() }));
       this.#watch();
     } catch (error) {
       if (!(error instanceof DstError)) throw error;
@@ -243,7 +314,13 @@ export class Peer implements RequestHost {
   }
 
   #send(kind: ControlFrame['kind'], sequence: number, body?: Record<string, unknown>): void {
-    this.#control?.write([encodeControl(kind, sequence, body)]);
+    const control = this.#control;
+    if (control === undefined) return;
+    if (control.queuedBytes > CONTROL_QUEUE_BYTES_MAX) {
+      this.connection.close('it does not read what it is sent');
+      return;
+    }
+    control.write([encodeControl(kind, sequence, body)]);
   }
 
   #onClose(): void {

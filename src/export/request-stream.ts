@@ -5,6 +5,7 @@ import { encodeReply } from '../protocol/encode.js';
 import { type Frame, isRequest, type RequestFrame } from '../protocol/frame.js';
 import { type Header, protocolError } from '../protocol/header.js';
 import { KIND } from '../protocol/kinds.js';
+import { ERRNO_DAMAGED } from '../protocol/messages.js';
 import type { Stream } from '../transport/transport.js';
 import type { Answer } from './executor.js';
 
@@ -14,8 +15,12 @@ export interface RequestHost {
   readonly payloadBytesMax: number;
   /** Counts a request against the credit; throws DST_E_LIMIT where it breaks it. */
   reserve(payloadBytes: number): void;
-  /** A request that was reserved has its answer. */
-  answered(transaction: number, payloadBytes: number): void;
+  /** A request that was reserved has its answer ... */
+  answered(transaction: number): void;
+  /** ... which the transport has taken: until then it counts, as a peer may read nothing. */
+  taken(payloadBytes: number): void;
+  /** A write came damaged: it was refused, for its client to send again. */
+  damaged(transaction: number): void;
   /** Carries the request out; undefined when the export is going away and ignores it. */
   run(request: RequestFrame): Promise<Answer> | undefined;
   /** The peer broke the protocol. */
@@ -83,8 +88,10 @@ export class RequestStream {
 
   #reply(transaction: number, answer: Answer): void {
     const { payload } = answer;
+    const reservedBytes = this.#reservedBytes;
     this.#busy = false;
-    this.#host.answered(transaction, this.#reservedBytes);
+    this.#host.answered(transaction);
+    if (answer.errno === ERRNO_DAMAGED) this.#host.damaged(transaction);
     this.#stream.write(
       encodeReply(answer.kind, transaction, {
         errno: answer.errno,
@@ -92,7 +99,10 @@ export class RequestStream {
         payload: payload?.pieces ?? [],
         payloadBytes: payload?.lengthBytes ?? 0,
       }),
-      payload === undefined ? undefined : () => payload.release(),
+      () => {
+        payload?.release();
+        this.#host.taken(reservedBytes);
+      },
     );
   }
 }

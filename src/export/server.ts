@@ -1,5 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { type ChecksumName, chooseChecksum, loadChecksum } from '../../wasm/checksums.js';
+import { type ChecksumName, chooseChecksum } from '../../wasm/checksums.js';
+import type { Decision, Gate } from '../access/gate.js';
+import type { Permission } from '../access/permission.js';
+import type { Secret } from '../access/secret.js';
+import { loadSessionChecksum } from '../access/session-checksum.js';
 import { type Clock, systemClock } from '../clock.js';
 import { DstError } from '../errors.js';
 import {
@@ -8,6 +12,7 @@ import {
   CREDIT_TRANSACTIONS,
   FRAME_PAYLOAD_BYTES_MAX,
   SESSION_LEASE_MS,
+  SESSIONS_MAX_DEFAULT,
   SHUTDOWN_FLUSH_TIMEOUT_MS,
   TRANSACTION_WINDOW,
 } from '../limits.js';
@@ -27,13 +32,21 @@ import { type Admission, Peer, type PeerHost } from './peer.js';
 import type { SessionRules } from './session.js';
 import { Sessions } from './sessions.js';
 import { closeStore, describeStore, flushStore, type Store } from './store.js';
+import { turnAway } from './turn-away.js';
 
+const EVERYBODY: Decision = { kind: 'admitted', permission: 'rw' };
 const GOING_AWAY: Failure = { code: 'DST_E_GOING_AWAY', message: 'the export is going away' };
 
 export interface ExportServerOptions {
   readonly stores: readonly Store[];
   /** Checksums that clients may choose, best first. */
   readonly checksums: readonly ChecksumName[];
+  /** What every client must prove to hold; checksums are keyed by it. */
+  readonly secret?: Secret | undefined;
+  /** Who may connect, and to do what; without one everybody may, to read and write. */
+  readonly gate?: Pick<Gate, 'decide' | 'proofFailed'>;
+  /** Sessions at once, those that wait for their client to come back among them. */
+  readonly sessionsMax?: number;
   readonly log: Log;
   readonly clock?: Clock;
   /** How long a session, and its claim to write, outlive its last connection, ms. */
@@ -52,9 +65,13 @@ export class ExportServer implements PeerHost {
   readonly clock: Clock;
   readonly #options: ExportServerOptions;
   readonly #listeners: Listener[] = [];
-  readonly #peers = new Set<Peer>();
+  /** Every connection that is heard, and what its client may do. */
+  readonly #peers = new Map<Peer, Permission>();
+  /** Those that are only told that they may not be here. */
+  readonly #turnedAway = new Set<Connection>();
   readonly #sessions: Sessions;
   #draining = false;
+  #damagedWrites = 0;
 
   constructor(options: ExportServerOptions) {
     this.#options = options;
@@ -65,8 +82,13 @@ export class ExportServer implements PeerHost {
       clock: this.clock,
       leaseMs: options.leaseMs ?? SESSION_LEASE_MS,
       shared: options.shared ?? false,
+      sessionsMax: options.sessionsMax ?? SESSIONS_MAX_DEFAULT,
       rules: options.rules,
     });
+  }
+
+  get secret(): Secret | undefined {
+    return this.#options.secret;
   }
 
   get draining(): boolean {
@@ -74,11 +96,16 @@ export class ExportServer implements PeerHost {
   }
 
   get connections(): number {
-    return this.#peers.size;
+    return this.#peers.size + this.#turnedAway.size;
   }
 
   get sessions(): number {
     return this.#sessions.count;
+  }
+
+  /** Writes that failed their checksums, and were refused for their clients to send again. */
+  get damagedWrites(): number {
+    return this.#damagedWrites;
   }
 
   attach(listener: Listener): void {
@@ -106,7 +133,7 @@ export class ExportServer implements PeerHost {
    */
   async shutdown(graceMs: number): Promise<void> {
     this.#draining = true;
-    for (const peer of this.#peers) peer.notify({ event: 'going away' });
+    for (const peer of this.#peers.keys()) peer.notify({ event: 'going away' });
     if (!(await resolvesWithin(this.#sessions.settled(), graceMs, this.clock))) {
       this.log.warn(
         { graceMs },
@@ -123,6 +150,10 @@ export class ExportServer implements PeerHost {
 
   // ---- PeerHost ------------------------------------------------------------------------
 
+  proofFailed(peer: Peer): void {
+    this.#options.gate?.proofFailed(peer.connection);
+  }
+
   async admit(peer: Peer, hello: Hello): Promise<Admission> {
     if (hello.version !== PROTOCOL_VERSION) {
       throw new DstError(
@@ -130,7 +161,12 @@ export class ExportServer implements PeerHost {
         `the export speaks version ${PROTOCOL_VERSION} and the client ${hello.version}; update the older`,
       );
     }
-    const checksum = await loadChecksum(chooseChecksum(hello.checksums, this.#options.checksums));
+    const checksum = await loadSessionChecksum(
+      chooseChecksum(hello.checksums, this.#options.checksums),
+      this.secret,
+      hello.session,
+      hello.export,
+    );
     const store = hello.intent === 'list' ? undefined : this.#findStore(hello.export);
     if (this.#draining) {
       throw new DstError('DST_E_GOING_AWAY', 'the export is shutting down; try again later');
@@ -140,8 +176,11 @@ export class ExportServer implements PeerHost {
       throw new DstError('DST_E_CONNECTION_LOST', 'the connection ended before its WELCOME');
     }
     const attaches = hello.intent === 'attach' && store !== undefined;
-    const session = attaches ? await this.#sessions.join(peer, hello, store) : undefined;
-    const readOnly = session?.readOnly ?? hello.readOnly;
+    const permission = this.#peers.get(peer) ?? 'ro';
+    const session = attaches
+      ? await this.#sessions.join(peer, hello, store, permission)
+      : undefined;
+    const readOnly = session?.readOnly ?? (hello.readOnly || permission === 'ro');
     return {
       session,
       checksum,
@@ -158,15 +197,31 @@ export class ExportServer implements PeerHost {
     this.#sessions.gone(peer);
   }
 
+  countDamaged(): void {
+    this.#damagedWrites++;
+  }
+
   // ---- Inside --------------------------------------------------------------------------
 
   #onConnection(connection: Connection): void {
-    if (this.#peers.size >= CONNECTIONS_MAX) {
+    if (this.connections >= CONNECTIONS_MAX) {
       this.log.warn({ peer: connection.peer }, `more than ${CONNECTIONS_MAX} connections: refused`);
       connection.close('too many connections');
       return;
     }
-    this.#peers.add(new Peer(connection, this));
+    const decision = this.#options.gate?.decide(connection) ?? EVERYBODY;
+    switch (decision.kind) {
+      case 'admitted':
+        this.#peers.set(new Peer(connection, this), decision.permission);
+        break;
+      case 'refused':
+        this.#turnedAway.add(connection);
+        connection.onClose(() => this.#turnedAway.delete(connection));
+        turnAway(connection, decision.failure, this.clock);
+        break;
+      case 'dropped':
+        connection.close(decision.reason);
+    }
   }
 
   async #rereadStore(store: Store): Promise<void> {
@@ -194,14 +249,15 @@ export class ExportServer implements PeerHost {
    */
   async #dismissAll(lost: ReadonlySet<Store>): Promise<void> {
     this.#sessions.clear();
-    const hangUps = [...this.#peers].map((peer) => {
+    const hangUps = [...this.#peers.keys()].map((peer) => {
       const hungUp = new Promise<void>((resolve) => peer.connection.onClose(() => resolve()));
       const store = peer.session?.store;
       peer.dismiss(store !== undefined && lost.has(store) ? flushLost(store) : GOING_AWAY);
       return hungUp;
     });
     await Promise.all(hangUps);
-    for (const peer of this.#peers) peer.connection.close(GOING_AWAY.message);
+    for (const { connection } of this.#peers.keys()) connection.close(GOING_AWAY.message);
+    for (const connection of this.#turnedAway) connection.close(GOING_AWAY.message);
   }
 
   /** Does this for every store, even past a failure; returns what failed. */
@@ -244,7 +300,7 @@ export class ExportServer implements PeerHost {
       checksum,
       checksums,
       export: store === undefined ? undefined : describeStore(store, readOnly),
-      exports: hello.intent === 'list' ? stores.map((each) => describeStore(each, false)) : [],
+      exports: hello.intent === 'list' ? stores.map((each) => describeStore(each, readOnly)) : [],
       credit: {
         transactions: CREDIT_TRANSACTIONS,
         bytes: CREDIT_BYTES,

@@ -9,14 +9,20 @@
  * Every decision on a HELLO is made at once, without waiting in between, so that two that
  * race cannot both win. What is waited for comes after: the commands of those who lost.
  */
+import type { Permission } from '../access/permission.js';
 import type { Clock, Timer } from '../clock.js';
 import { DstError } from '../errors.js';
 import type { Log } from '../log.js';
 import type { Failure, Hello } from '../protocol/messages.js';
+import type { Connection } from '../transport/transport.js';
+import { describeSubject } from '../trust/certificate-checks.js';
 import { Claims, formatPeer } from './claims.js';
 import type { Peer } from './peer.js';
 import { ALL_RULES, ExportSession, type SessionRules } from './session.js';
 import type { Store } from './store.js';
+
+/** Of a certificate's names in the log: how many there are is its authority's affair. */
+const NAMES_CHARACTERS_MAX = 300;
 
 export interface SessionsOptions {
   readonly log: Log;
@@ -25,6 +31,8 @@ export interface SessionsOptions {
   readonly leaseMs: number;
   /** Any number of sessions may write to a store at once. */
   readonly shared: boolean;
+  /** Sessions at once, those that wait for their client to come back among them. */
+  readonly sessionsMax: number;
   readonly rules?: SessionRules | undefined;
 }
 
@@ -68,11 +76,19 @@ export class Sessions {
   /**
    * Finds or makes the session of a HELLO, and fences its older connections and whomever it
    * takes over from. Resolves when the peer may be welcomed. Rejects, with nothing changed,
-   * with DST_E_SESSION, DST_E_EPOCH, DST_E_BUSY or DST_E_TAKEN_OVER.
+   * with DST_E_SESSION, DST_E_EPOCH, DST_E_BUSY, DST_E_TAKEN_OVER, DST_E_SESSIONS or
+   * DST_E_PERMISSION_LOST.
    */
-  async join(peer: Peer, hello: Hello, store: Store): Promise<ExportSession> {
+  async join(
+    peer: Peer,
+    hello: Hello,
+    store: Store,
+    permission: Permission,
+  ): Promise<ExportSession> {
     const known = this.#find(hello, store);
-    const held = known ?? this.#begin(peer, hello, store);
+    const readOnly = hello.readOnly || permission === 'ro' || store.device.capabilities.readOnly;
+    if (readOnly && isWriter(hello, known?.session)) throw permissionLost(peer, store);
+    const held = known ?? this.#begin(peer, hello, store, readOnly);
     const fenced = held.session.advance(hello.epoch);
     this.#connect(held, peer);
     await fenced;
@@ -80,8 +96,10 @@ export class Sessions {
     if (held.peer === peer) {
       const { transport, peer: address } = peer.connection;
       const { epoch, agent, resuming } = hello;
+      const { readOnly } = held.session;
+      const client = describeClient(peer.connection);
       this.#options.log.info(
-        { peer: address, transport, export: store.name, epoch, agent, resuming },
+        { peer: address, transport, export: store.name, epoch, agent, resuming, readOnly, client },
         known === undefined ? 'client attached' : 'client is back',
       );
     }
@@ -135,14 +153,23 @@ export class Sessions {
     return held;
   }
 
-  #begin(peer: Peer, hello: Hello, store: Store): Held {
+  #begin(peer: Peer, hello: Hello, store: Store, readOnly: boolean): Held {
     const key = keyOf(hello);
-    const readOnly = hello.readOnly || store.device.capabilities.readOnly;
+    if (!this.#hasRoom(hello, store, readOnly)) throw tooMany(this.#options.sessionsMax);
     if (!readOnly && !this.#options.shared) this.#claim(peer, hello, store);
     const session = new ExportSession(store, readOnly, this.#rules);
     const held = { key, session, peer: undefined, lease: undefined };
     this.#held.set(key, held);
     return held;
+  }
+
+  /** One that comes back has room in any case, and so has one in whose favour another ends. */
+  #hasRoom({ resuming, takeover }: Hello, store: Store, readOnly: boolean): boolean {
+    if (resuming || this.#held.size < this.#options.sessionsMax) return true;
+    if (!takeover || readOnly || this.#options.shared) return false;
+    return [...this.#held.values()].some(
+      ({ session }) => session.store === store && !session.readOnly,
+    );
   }
 
   #claim(peer: Peer, hello: Hello, store: Store): void {
@@ -223,6 +250,36 @@ export class Sessions {
     const { store } = held.session;
     this.#options.log.info({ peer: peer.connection.peer, export: store.name }, what);
   }
+}
+
+/**
+ * Whether the session has been welcomed as a writer, and so may have changes to send. Of one
+ * that is not known here the client tells: welcomed as a reader, it says that it only reads.
+ */
+function isWriter(hello: Hello, known: ExportSession | undefined): boolean {
+  return known === undefined ? hello.resuming && !hello.readOnly : !known.readOnly;
+}
+
+/** Its changes would fail one by one; refused, it keeps them until it may write again. */
+function permissionLost(peer: Peer, store: Store): DstError {
+  return new DstError(
+    'DST_E_PERMISSION_LOST',
+    `this client wrote to export "${store.name}" and now may only read it from ${formatPeer(peer.connection.peer)}: it goes on once it may write again, or end it`,
+  );
+}
+
+function tooMany(sessionsMax: number): DstError {
+  return new DstError(
+    'DST_E_SESSIONS',
+    `the export has ${sessionsMax} clients, and takes no more: end one of them, or raise its --max-sessions`,
+  );
+}
+
+/** Who the client is by its certificate; undefined where it was not asked for one. */
+function describeClient({ clientCertificate }: Connection): object | undefined {
+  if (clientCertificate === undefined) return undefined;
+  const names = clientCertificate.subjectAltName?.slice(0, NAMES_CHARACTERS_MAX);
+  return { subject: describeSubject(clientCertificate), names };
 }
 
 function keyOf(hello: Hello): string {

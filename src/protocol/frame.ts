@@ -60,7 +60,9 @@ export type ControlKind =
   | typeof KIND.ping
   | typeof KIND.pong
   | typeof KIND.notice
-  | typeof KIND.leave;
+  | typeof KIND.leave
+  | typeof KIND.challenge
+  | typeof KIND.proof;
 
 export const NO_CHECKSUM: Buffer = Buffer.alloc(0);
 export const NO_PIECES: readonly Buffer[] = [];

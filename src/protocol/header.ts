@@ -52,7 +52,7 @@ export function decodeHeader(bytes: Buffer): Header {
   const kind = integer(values[0], 0xff, 'kind');
   if (kind >= KIND.read && kind <= KIND.hash) return requestHeader(kind, values);
   if (kind >= KIND.done && kind <= KIND.failed) return replyHeader(kind, values);
-  if (kind >= KIND.hello && kind <= KIND.leave) return controlHeader(kind, values);
+  if (kind >= KIND.hello && kind <= KIND.proof) return controlHeader(kind, values);
   throw protocolError(`a frame of ${kindName(kind)}`);
 }
 

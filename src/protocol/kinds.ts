@@ -11,6 +11,8 @@ export const KIND = {
   pong: 0x05,
   notice: 0x06,
   leave: 0x07,
+  challenge: 0x08,
+  proof: 0x09,
 
   read: 0x10,
   write: 0x11,

@@ -17,10 +17,11 @@ import { Fields } from './fields.js';
 /** What the client wants: to use an export, to know about one, or to know what there is. */
 export type Intent = 'attach' | 'info' | 'list';
 
-const INTENTS = ['attach', 'info', 'list'] as const;
+export const INTENTS = ['attach', 'info', 'list'] as const;
 
 export const SESSION_BYTES = 16;
 export const NONCE_BYTES = 32;
+export const PROOF_BYTES = 32;
 export const VERIFIER_BYTES = 16;
 export const AGENT_BYTES_MAX = 128;
 
@@ -87,7 +88,7 @@ export interface Welcome {
   readonly version: number;
   readonly session: Buffer;
   readonly epoch: number;
-  /** Answer to the client's challenge (32 bytes of the export's own). */
+  /** The export's own (32 bytes): that of its CHALLENGE, where there was one. */
   readonly nonce: Buffer;
   /** The checksum that both sides use from now on. */
   readonly checksum: string;
@@ -102,6 +103,19 @@ export interface Welcome {
   /** Changes when the export's volatile cache may be gone (16 bytes). */
   readonly verifier: Buffer;
   readonly agent: string;
+  /** That the export holds the shared secret too; only after a CHALLENGE. */
+  readonly proof?: Buffer;
+}
+
+/** An export that has a shared secret asks for a proof of it before it says anything else. */
+export interface Challenge {
+  /** The export's (32 bytes), new on each connection. */
+  readonly nonce: Buffer;
+}
+
+export interface Proof {
+  /** See docs/PROTOCOL.md, "CHALLENGE and PROOF" (32 bytes). */
+  readonly proof: Buffer;
 }
 
 /** A refusal or a notice of the peer's, in its own words. */
@@ -166,7 +180,26 @@ export function readWelcome(body: Readonly<Record<string, unknown>>): Welcome {
     payloadBytesMax: fields.positive('payloadBytesMax', FRAME_PAYLOAD_BYTES_MAX),
     verifier: fields.bytes('verifier', VERIFIER_BYTES),
     agent: printable(fields.text('agent', AGENT_BYTES_MAX)),
+    ...(fields.has('proof') ? { proof: fields.bytes('proof', PROOF_BYTES) } : {}),
   };
+}
+
+export function challengeBody({ nonce }: Challenge): Record<string, unknown> {
+  return { nonce };
+}
+
+/** Reads a CHALLENGE. Throws DST_E_PROTOCOL where its nonce is missing or of another length. */
+export function readChallenge(body: Readonly<Record<string, unknown>>): Challenge {
+  return { nonce: new Fields('CHALLENGE', body).bytes('nonce', NONCE_BYTES) };
+}
+
+export function proofBody({ proof }: Proof): Record<string, unknown> {
+  return { proof };
+}
+
+/** Reads a PROOF. Throws DST_E_PROTOCOL where it is missing or of another length. */
+export function readProof(body: Readonly<Record<string, unknown>>): Proof {
+  return { proof: new Fields('PROOF', body).bytes('proof', PROOF_BYTES) };
 }
 
 function readDescription(fields: Fields): ExportDescription {

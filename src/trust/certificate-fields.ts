@@ -27,7 +27,8 @@ export interface CertificateFields {
   readonly notUnderstood: readonly string[];
 }
 
-const EXTENSION = {
+/** Object identifiers of the extensions that are read (RFC 5280, 4.2.1). */
+export const EXTENSION = {
   KEY_USAGE: '2.5.29.15',
   SUBJECT_ALTERNATIVE_NAME: '2.5.29.17',
   BASIC_CONSTRAINTS: '2.5.29.19',
@@ -65,6 +66,12 @@ export function readCertificateFields(certificate: X509Certificate): Certificate
       .map(([id]) => id)
       .filter((id) => !UNDERSTOOD.has(id)),
   };
+}
+
+/** The content of one extension; undefined where there is none. Fails with `DST_E_DER`. */
+export function readExtension(certificate: X509Certificate, id: string): Buffer | undefined {
+  const [body] = readConstructed(certificate.raw, DER_TAG.SEQUENCE);
+  return readExtensions(expectTag(body, DER_TAG.SEQUENCE)).get(id)?.value;
 }
 
 function readExtensions(body: DerElement): Map<string, Extension> {

@@ -1,22 +1,5 @@
 import { DstError, type DstErrorCode } from '../errors.js';
-
-/** A QUIC connection that TLS ends is closed with this plus TLS's alert (RFC 9001, 4.8). */
-const CRYPTO_ERROR = 0x100;
-
-/** TLS alerts (RFC 8446, 6.2) that say what to do next. */
-const ALERT = {
-  CLOSE_NOTIFY: 0,
-  BAD_CERTIFICATE: 42,
-  UNSUPPORTED_CERTIFICATE: 43,
-  CERTIFICATE_REVOKED: 44,
-  CERTIFICATE_EXPIRED: 45,
-  CERTIFICATE_UNKNOWN: 46,
-  UNKNOWN_CA: 48,
-  ACCESS_DENIED: 49,
-  PROTOCOL_VERSION: 70,
-  CERTIFICATE_REQUIRED: 116,
-  NO_APPLICATION_PROTOCOL: 120,
-} as const;
+import { ALERT, alertOf } from './tls-alerts.js';
 
 type Explanation = readonly [code: DstErrorCode, text: (host: string) => string];
 
@@ -51,12 +34,13 @@ const REFUSED_BY_US = new Map<number, Explanation>([
 const CLIENT_CERTIFICATE_REFUSED: Explanation = [
   'DST_E_CERT_CLIENT',
   (host) =>
-    `${host} refused this client's certificate: give one that is in date and from the export's CA`,
+    `${host} refused this client's certificate: give one with --client-cert that is in date and from the export's CA for clients`,
 ];
 
 const CLIENT_CERTIFICATE_MISSING: Explanation = [
   'DST_E_CERT_CLIENT',
-  (host) => `${host} asks for a client certificate: give one from the export's CA, and its key`,
+  (host) =>
+    `${host} asks for a client certificate: give one from its CA for clients with --client-cert, and its key with --client-key`,
 ];
 
 /** What the export's TLS stack found wrong with us. */
@@ -71,6 +55,8 @@ const REFUSED_BY_PEER = new Map<number, Explanation>([
   [ALERT.CERTIFICATE_UNKNOWN, CLIENT_CERTIFICATE_REFUSED],
   [ALERT.UNKNOWN_CA, CLIENT_CERTIFICATE_REFUSED],
   [ALERT.ACCESS_DENIED, CLIENT_CERTIFICATE_REFUSED],
+  // Signed by another key than that of the CA of the same name.
+  [ALERT.DECRYPT_ERROR, CLIENT_CERTIFICATE_REFUSED],
 ]);
 
 const NOT_AN_EXPORT: Explanation = [
@@ -96,14 +82,15 @@ export function describeHandshakeFailure(
   host: string,
   refusedBy: 'us' | 'peer',
 ): DstError {
-  const alert = code - CRYPTO_ERROR;
+  const alert = alertOf(code);
   const refusals = refusedBy === 'us' ? REFUSED_BY_US : REFUSED_BY_PEER;
-  const explanation = refusals.get(alert) ?? REFUSED_BY_EITHER.get(alert);
+  const explanation =
+    alert === undefined ? undefined : (refusals.get(alert) ?? REFUSED_BY_EITHER.get(alert));
   if (explanation !== undefined) {
     const [errorCode, text] = explanation;
     return new DstError(errorCode, text(host));
   }
-  const reason = alert >= 0 && alert <= 0xff ? `TLS alert ${alert}` : `QUIC error ${code}`;
+  const reason = alert === undefined ? `QUIC error ${code}` : `TLS alert ${alert}`;
   return new DstError(
     'DST_E_HANDSHAKE',
     `the connection to ${host} failed in its handshake (${reason}): see the export's log`,

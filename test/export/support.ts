@@ -35,7 +35,7 @@ export function newExport(
     checksums?: readonly ChecksumName[];
     network?: MemoryNetworkOptions;
     claimStore?: ClaimStore;
-  } & Partial<Pick<ExportServerOptions, 'shared' | 'leaseMs' | 'rules' | 'log'>> = {},
+  } & Partial<Omit<ExportServerOptions, 'stores' | 'checksums'>> = {},
 ): TestExport {
   const { inner, network: behaviour, checksums, claimStore, ...serverOptions } = options;
   const network = new MemoryNetwork(behaviour);

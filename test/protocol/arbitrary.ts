@@ -86,6 +86,8 @@ export const controlFrame: fc.Arbitrary<ControlFrame> = fc.record(
       KIND.pong,
       KIND.notice,
       KIND.leave,
+      KIND.challenge,
+      KIND.proof,
     ),
     sequence: id,
     body: fc.dictionary(key, value, { maxKeys: 10, noNullPrototype: true }),

@@ -1,5 +1,6 @@
 /** docs/PROTOCOL.md says what the code does: its tables and byte examples are compared. */
 import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -13,6 +14,7 @@ import {
   CAPABILITIES,
   ERRNO_DAMAGED,
   NONCE_BYTES,
+  PROOF_BYTES,
   SESSION_BYTES,
   VERIFIER_BYTES,
 } from '../../src/protocol/messages.js';
@@ -20,9 +22,12 @@ import { CHECKSUM_NAMES, isChecksumName, loadChecksum } from '../../wasm/checksu
 import { fixturePath, REPOSITORY_ROOT } from '../support/paths.js';
 import { column, DOCUMENT, examples, type Row, section, table } from './document.js';
 import {
+  SAMPLE_CONTEXT,
   SAMPLE_DESCRIPTION,
   SAMPLE_HELLO,
   SAMPLE_PAYLOAD,
+  SAMPLE_PROVEN,
+  SAMPLE_SECRET,
   SAMPLE_WELCOME,
   SAMPLES,
 } from './samples.js';
@@ -41,6 +46,7 @@ const LIMITS_UNTOLD = new Set([
   'REPLAY_SLAB_BYTES',
   'REPLAY_SLABS_FREE_MAX',
   'DIAL_ATTEMPTS_AT_ONCE_MAX',
+  'EARLY_NOTICES_MAX',
   'DIAL_OVERLAP_MS',
   'PATIENT_DIAL_EVERY',
   'CLAIM_FILE_BYTES_MAX',
@@ -78,7 +84,8 @@ test('the table of kinds is that of the code', () => {
     const row = rowOf(rows, 'Kind', byte(frame.kind));
     const elements = isControl(frame) ? 4 : isRequest(frame) ? 8 : 5;
     assert.equal(row['Header elements'], `${elements}`);
-    const fromClient = isRequest(frame) || ['HELLO', 'PING', 'LEAVE'].includes(row.Name ?? '');
+    const fromClient =
+      isRequest(frame) || ['HELLO', 'PING', 'LEAVE', 'PROOF'].includes(row.Name ?? '');
     assert.equal(row.From, fromClient ? 'client' : 'export');
   }
 });
@@ -114,7 +121,7 @@ test('the tables of keys are those of the code', () => {
   const [welcome, description, credit] = [0, 1, 2].map((nth) =>
     column(table('WELCOME', 'Key', nth), 'Key'),
   );
-  assert.deepEqual(welcome, Object.keys(SAMPLE_WELCOME));
+  assert.deepEqual(welcome, Object.keys(SAMPLE_PROVEN));
   assert.deepEqual(description, Object.keys(SAMPLE_DESCRIPTION));
   assert.deepEqual(credit, Object.keys(SAMPLE_WELCOME.credit));
   assert.deepEqual(column(table('REFUSED', 'Key'), 'Key'), ['code', 'message']);
@@ -128,8 +135,36 @@ test('the lengths in the tables of keys are those of the code', () => {
   assert.equal(rowOf(hello, 'Key', 'agent').Range, `up to ${AGENT_BYTES_MAX} bytes`);
   assert.equal(rowOf(hello, 'Key', 'export').Range, `up to ${limits.EXPORT_NAME_BYTES_MAX} bytes`);
   assert.equal(rowOf(welcome, 'Key', 'verifier').Range, `${VERIFIER_BYTES} bytes`);
+  assert.equal(rowOf(welcome, 'Key', 'proof').Range, `${PROOF_BYTES} bytes`);
   const payloadBytesMax = rowOf(welcome, 'Key', 'payloadBytesMax').Range;
   assert.equal(payloadBytesMax, `1 to ${limits.FRAME_PAYLOAD_BYTES_MAX}`);
+});
+
+test('the example of a proof is what its fields give, and what the code proves', () => {
+  const [label, ...rest] = table('CHALLENGE and PROOF', 'Field');
+  const [secret] =
+    /(?<=bytes `)[^`]+(?=` as the secret)/.exec(section('CHALLENGE and PROOF')) ?? [];
+  const results = table('CHALLENGE and PROOF', 'What');
+  for (const prover of ['client', 'export'] as const) {
+    const text = Buffer.from(`dst/1 ${prover} proof`);
+    assert.equal(label?.Bytes, `${text.length}`);
+    assert.ok(label.What?.includes(text.toString()));
+    const hmac = createHmac('sha256', secret ?? '').update(text);
+    for (const { Bytes, Example } of rest) {
+      const example = Buffer.from(Example ?? '', 'hex');
+      assert.ok(Bytes === 'any' || Bytes === `${example.length}`);
+      hmac.update(example);
+    }
+    const proof = rowOf(results, 'What', `proof of the ${prover}`).Value;
+    assert.equal(proof, hmac.digest('hex'));
+    assert.equal(proof, SAMPLE_SECRET.prove(prover, SAMPLE_CONTEXT).toString('hex'));
+  }
+});
+
+test('the example of a checksum key is that of the code', () => {
+  const row = rowOf(table('CHALLENGE and PROOF', 'What'), 'What', 'checksum key, see "Checksums"');
+  const key = SAMPLE_SECRET.checksumKey(SAMPLE_CONTEXT.session, SAMPLE_CONTEXT.exportName);
+  assert.equal(row.Value, key.toString('hex'));
 });
 
 test('the capabilities and the notices are those of the code', () => {

@@ -9,17 +9,20 @@ import { test } from 'node:test';
 import { decodeExtents, encodeExtents } from '../../src/protocol/extents.js';
 import { type Frame, isControl, isReply } from '../../src/protocol/frame.js';
 import { KIND } from '../../src/protocol/kinds.js';
-import { readHello, readWelcome } from '../../src/protocol/messages.js';
+import { readChallenge, readHello, readProof, readWelcome } from '../../src/protocol/messages.js';
 import { loadChecksum } from '../../wasm/checksums.js';
 import { fixturePath } from '../support/paths.js';
 import { decodePieces, joined } from './collect.js';
 import {
   encodeFrame,
+  SAMPLE_CONTEXT,
   SAMPLE_EXTENTS,
   SAMPLE_EXTENTS_CRC32C,
   SAMPLE_HELLO,
   SAMPLE_PAYLOAD,
   SAMPLE_PAYLOAD_CRC32C,
+  SAMPLE_PROVEN,
+  SAMPLE_SECRET,
   SAMPLE_WELCOME,
   SAMPLES,
   type Sample,
@@ -79,8 +82,17 @@ test('the checksums in the fixtures are those of their payloads', async () => {
 test('the bodies of the fixtures read as what was written', () => {
   assert.deepEqual(readHello(bodyOf('hello')), SAMPLE_HELLO);
   assert.deepEqual(readWelcome(bodyOf('welcome')), SAMPLE_WELCOME);
+  assert.deepEqual(readWelcome(bodyOf('welcome-proven')), SAMPLE_PROVEN);
+  assert.deepEqual(readChallenge(bodyOf('challenge')).nonce, SAMPLE_PROVEN.nonce);
   assert.equal(readWelcome(bodyOf('welcome-list')).export, undefined);
   assert.equal(readWelcome(bodyOf('welcome-list')).exports.length, 2);
+});
+
+test('the proofs in the fixtures are of the sample secret', () => {
+  const { proof } = readProof(bodyOf('proof'));
+  assert.ok(SAMPLE_SECRET.verify('client', SAMPLE_CONTEXT, proof));
+  const { proof: answer } = readWelcome(bodyOf('welcome-proven'));
+  assert.ok(answer !== undefined && SAMPLE_SECRET.verify('export', SAMPLE_CONTEXT, answer));
 });
 
 test('the extents of the fixture read as what was written', () => {

@@ -6,18 +6,22 @@ import { encodeBody } from '../../src/protocol/encode.js';
 import { decodeMap } from '../../src/protocol/header.js';
 import {
   AGENT_BYTES_MAX,
+  challengeBody,
   failureBody,
   failureError,
   helloBody,
   noticeBody,
+  proofBody,
+  readChallenge,
   readFailure,
   readHello,
   readNotice,
+  readProof,
   readWelcome,
   welcomeBody,
 } from '../../src/protocol/messages.js';
 import { refuses } from './errors.js';
-import { SAMPLE_DESCRIPTION, SAMPLE_HELLO, SAMPLE_WELCOME } from './samples.js';
+import { SAMPLE_DESCRIPTION, SAMPLE_HELLO, SAMPLE_PROVEN, SAMPLE_WELCOME } from './samples.js';
 
 type Body = Record<string, unknown>;
 
@@ -116,6 +120,29 @@ test('a WELCOME with a value out of range is refused', () => {
   };
   for (const [key, bad] of Object.entries(cases)) {
     refusesValues(readWelcome, WELCOME, key, bad as unknown[]);
+  }
+});
+
+test('a WELCOME may come with a proof, of the one length that there is', () => {
+  const proven = welcomeBody(SAMPLE_PROVEN);
+  assert.deepEqual(readWelcome(sent(proven)), SAMPLE_PROVEN);
+  assert.equal('proof' in readWelcome(sent({ ...proven, proof: null })), false);
+  refusesValues(readWelcome, proven, 'proof', [Buffer.alloc(31), Buffer.alloc(33), 'x', [], 1]);
+});
+
+test('a CHALLENGE and a PROOF read as what was written', () => {
+  const [nonce, proof] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)];
+  assert.deepEqual(readChallenge(sent({ ...challengeBody({ nonce }), more: 1 })), { nonce });
+  assert.deepEqual(readProof(sent({ ...proofBody({ proof }), more: 1 })), { proof });
+});
+
+test('a CHALLENGE and a PROOF with a value missing or of another length are refused', () => {
+  refuses(() => readChallenge(sent({})), /"nonce"/);
+  refuses(() => readProof(sent({})), /"proof"/);
+  const wrong = [null, 'x', [], Buffer.alloc(0), Buffer.alloc(31), Buffer.alloc(33)];
+  for (const value of wrong) {
+    refuses(() => readChallenge(sent({ nonce: value })), /"nonce"/);
+    refuses(() => readProof(sent({ proof: value })), /"proof"/);
   }
 });
 

@@ -2,6 +2,7 @@
  * One frame of each kind, with values that are easy to find in its bytes. The golden fixtures
  * in test/fixtures/frames hold what they are on the wire.
  */
+import { type ProofContext, Secret } from '../../src/access/secret.js';
 import {
   encodeBody,
   encodeControl,
@@ -22,11 +23,13 @@ import {
 import { KIND } from '../../src/protocol/kinds.js';
 import {
   CAPABILITIES,
+  challengeBody,
   type ExportDescription,
   failureBody,
   type Hello,
   helloBody,
   noticeBody,
+  proofBody,
   type Welcome,
   welcomeBody,
 } from '../../src/protocol/messages.js';
@@ -95,6 +98,26 @@ export const SAMPLE_WELCOME: Welcome = {
   payloadBytesMax: KIB * KIB,
   verifier: countUp(0xb0, 16),
   agent: 'example/1.0',
+};
+
+export const SAMPLE_SECRET = new Secret(Buffer.from('an example, and no secret at all'));
+
+/** What is proved between SAMPLE_HELLO and SAMPLE_PROVEN. */
+export const SAMPLE_CONTEXT: ProofContext = {
+  clientNonce: SAMPLE_HELLO.nonce,
+  exportNonce: SAMPLE_WELCOME.nonce,
+  session: SAMPLE_HELLO.session,
+  epoch: SAMPLE_HELLO.epoch,
+  exportName: SAMPLE_HELLO.export,
+  certificateSha256: countUp(0xc0, 32),
+};
+
+/** The WELCOME to a client that has proved to hold SAMPLE_SECRET. */
+export const SAMPLE_PROVEN: Welcome = {
+  ...SAMPLE_WELCOME,
+  checksum: 'blake3',
+  checksums: ['blake3', 'blake2b'],
+  proof: SAMPLE_SECRET.prove('export', SAMPLE_CONTEXT),
 };
 
 const SAMPLE_LIST: Welcome = {
@@ -166,6 +189,11 @@ export const SAMPLES: readonly Sample[] = [
     frame: control(KIND.welcome, welcomeBody(SAMPLE_LIST)),
   },
   {
+    name: 'welcome-proven',
+    what: 'WELCOME to "vol" of an export that holds the secret too',
+    frame: control(KIND.welcome, welcomeBody(SAMPLE_PROVEN)),
+  },
+  {
     name: 'refused',
     what: 'REFUSED: no such export',
     frame: control(KIND.refused, failureBody(UNKNOWN)),
@@ -193,6 +221,16 @@ export const SAMPLES: readonly Sample[] = [
     frame: control(KIND.notice, noticeBody({ event: 'closing', failure: FENCED })),
   },
   { name: 'leave', what: 'LEAVE', frame: control(KIND.leave, {}) },
+  {
+    name: 'challenge',
+    what: 'CHALLENGE: who holds the secret?',
+    frame: control(KIND.challenge, challengeBody({ nonce: SAMPLE_CONTEXT.exportNonce })),
+  },
+  {
+    name: 'proof',
+    what: 'PROOF of the client that said HELLO',
+    frame: control(KIND.proof, proofBody({ proof: SAMPLE_SECRET.prove('client', SAMPLE_CONTEXT) })),
+  },
   {
     name: 'read',
     what: 'READ of 4096 bytes at 5 GiB (an offset above 2^32, as a float 64)',

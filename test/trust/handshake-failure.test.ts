@@ -13,6 +13,7 @@ const CASES = [
   ['peer', 298, 'DST_E_CERT_CLIENT'],
   ['peer', 301, 'DST_E_CERT_CLIENT'],
   ['peer', 304, 'DST_E_CERT_CLIENT'],
+  ['peer', 307, 'DST_E_CERT_CLIENT'],
   ['peer', 372, 'DST_E_CERT_CLIENT'],
   ['peer', 376, 'DST_E_HANDSHAKE_PROTOCOL'],
   ['peer', 296, 'DST_E_HANDSHAKE'],

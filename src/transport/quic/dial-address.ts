@@ -1,13 +1,15 @@
 import type { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { connectQuic, type QuicClientSession } from '@currentspace/http3';
-import { DstError } from '../../errors.js';
+import { DstError, invariant } from '../../errors.js';
+import { certificateSha256 } from '../../trust/fingerprint.js';
 import { describeHandshakeFailure } from '../../trust/handshake-failure.js';
+import type { Identity } from '../../trust/identity.js';
 import { type ServerTrust, verifyServerChain } from '../../trust/server-trust.js';
 import { parseSessionTicketChain } from '../../trust/session-ticket.js';
 import type { Connection, PeerAddress } from '../transport.js';
 import { throwIfAborted, waitFor } from '../wait-for.js';
-import { ENGINE_OPTIONS } from './options.js';
+import { ENGINE_OPTIONS, toPem } from './options.js';
 import { type PortFailure, probePort } from './port-probe.js';
 import { QuicConnection } from './quic-connection.js';
 
@@ -16,6 +18,8 @@ export interface AddressDialOptions {
   readonly host: string;
   readonly peer: PeerAddress;
   readonly trust: ServerTrust;
+  /** What this client shows where the export asks for a certificate. */
+  readonly identity: Identity | undefined;
   readonly timeoutMs: number;
   readonly signal: AbortSignal | undefined;
 }
@@ -46,7 +50,9 @@ export async function dialAddress(options: AddressDialOptions): Promise<Connecti
       signal,
       late: () => unreachable(options),
     });
-    return new QuicConnection(session, peer, fingerprint(chain));
+    return new QuicConnection(session, peer, {
+      serverCertificateSha256: certificateSha256(leafOf(chain)),
+    });
   } catch (error) {
     session.close(0, 'the client gave up').catch(() => {});
     throw error;
@@ -55,7 +61,8 @@ export async function dialAddress(options: AddressDialOptions): Promise<Connecti
   }
 }
 
-function startSession({ host, peer, trust, timeoutMs }: AddressDialOptions): QuicClientSession {
+function startSession(options: AddressDialOptions): QuicClientSession {
+  const { host, peer, trust, identity, timeoutMs } = options;
   // The engine matches names of authorities' certificates, and neither addresses (C13) nor a
   // pinned leaf. What it cannot check is checked here alone, the rest in both places.
   const engineVerifies = trust.kind === 'authorities' && isIP(host) === 0;
@@ -65,7 +72,8 @@ function startSession({ host, peer, trust, timeoutMs }: AddressDialOptions): Qui
       ...ENGINE_OPTIONS,
       connectTimeoutMs: Math.max(1, Math.floor(timeoutMs)),
       rejectUnauthorized: engineVerifies,
-      ...(engineVerifies ? { ca: authoritiesPem(trust.certificates) } : {}),
+      ...(engineVerifies ? { ca: toPem(trust.certificates) } : {}),
+      ...(identity === undefined ? {} : { cert: identity.certificatePem, key: identity.keyPem }),
     },
   );
   session.on('error', () => {});
@@ -119,13 +127,9 @@ function isTimeout(error: Error): boolean {
   return error.message.includes('timed out');
 }
 
-function authoritiesPem(certificates: readonly X509Certificate[]): string {
-  return certificates.map((certificate) => certificate.toString()).join('');
-}
-
-function fingerprint(chain: readonly X509Certificate[]): Buffer {
-  const [leaf] = chain;
-  return Buffer.from((leaf?.fingerprint256 ?? '').replaceAll(':', ''), 'hex');
+function leafOf([leaf]: readonly X509Certificate[]): X509Certificate {
+  invariant(leaf !== undefined, 'a chain that was verified has a first certificate');
+  return leaf;
 }
 
 function where({ host, peer }: AddressDialOptions): string {

@@ -1,79 +1,26 @@
-import { DstError } from '../../errors.js';
-import { CONNECT_TIMEOUT_MS } from '../../limits.js';
+import type { Identity } from '../../trust/identity.js';
 import type { ServerTrust } from '../../trust/server-trust.js';
-import { addressesOf, type HostAddresses } from '../host-addresses.js';
-import type { Connection, DialLimits } from '../transport.js';
+import { dialHost, type HostDialOptions } from '../dial-host.js';
+import type { Connection } from '../transport.js';
 import { dialAddress } from './dial-address.js';
 import { usePrivateFolder } from './private-folder.js';
 
-export interface QuicDialOptions extends DialLimits {
-  /** A name or an address, without brackets. */
-  readonly host: string;
-  readonly port: number;
+export interface QuicDialOptions extends HostDialOptions {
   readonly trust: ServerTrust;
-  /** The host's addresses, where they do not come from the system's name service. */
-  readonly addresses?: HostAddresses;
+  /** What this client shows to an export that asks for a certificate. */
+  readonly identity?: Identity | undefined;
 }
 
 /**
- * Connects to an export and verifies its certificate before anything of ours is sent. The
- * addresses of a name are asked for anew each time, and tried in turn from the one that
- * `attempt` points to; those that are left share the time that is left.
+ * Connects to an export and verifies its certificate before anything of ours is sent, at the
+ * addresses and within the limits that `dialHost` tells.
  *
- * Rejects with DST_E_RESOLVE, DST_E_REFUSED, DST_E_UNREACHABLE (no answer in time),
- * DST_E_ABORTED, or what `verifyServerChain` and `describeHandshakeFailure` say.
+ * Rejects with what `dialHost`, `verifyServerChain` and `describeHandshakeFailure` say.
  */
 export async function dialQuic(options: QuicDialOptions): Promise<Connection> {
   usePrivateFolder();
-  const { host, port, trust, signal, timeoutMs = CONNECT_TIMEOUT_MS, attempt = 0 } = options;
-  const deadlineMs = performance.now() + timeoutMs;
-  const known = options.addresses ?? addressesOf(host);
-  const addresses = rotate(await known.resolve({ timeoutMs, signal }), attempt);
-  const failures: AddressFailure[] = [];
-  for (const [index, address] of addresses.entries()) {
-    const shareMs = (deadlineMs - performance.now()) / (addresses.length - index);
-    const peer = { address, port };
-    try {
-      const connection = await dialAddress({ host, peer, trust, timeoutMs: shareMs, signal });
-      known.connected = address;
-      return connection;
-    } catch (error) {
-      // Another address of the same name would show the same certificate.
-      if (!(error instanceof DstError) || !MAY_TRY_NEXT.has(error.code)) throw error;
-      failures.push({ address, error });
-    }
-  }
-  throw failureOf(options, failures);
-}
-
-interface AddressFailure {
-  readonly address: string;
-  readonly error: DstError;
-}
-
-const MAY_TRY_NEXT = new Set<string>(['DST_E_UNREACHABLE', 'DST_E_REFUSED']);
-
-function rotate<T>(items: readonly T[], by: number): T[] {
-  const start = by % Math.max(1, items.length);
-  return [...items.slice(start), ...items.slice(0, start)];
-}
-
-/** What to say when no address answered: the one reason, or the list of them. */
-function failureOf(options: QuicDialOptions, failures: readonly AddressFailure[]): DstError {
-  const { host, port } = options;
-  const [first] = failures;
-  if (first !== undefined && failures.length === 1) return first.error;
-  const refused = failures.length > 0 && failures.every(isRefused);
-  const reasons = failures.map(
-    (failure) => `${failure.address} (${isRefused(failure) ? 'nothing listens' : 'no answer'})`,
+  const { host, trust, identity } = options;
+  return dialHost(options, 'UDP', (peer, limits) =>
+    dialAddress({ host, peer, trust, identity, ...limits }),
   );
-  return new DstError(
-    refused ? 'DST_E_REFUSED' : 'DST_E_UNREACHABLE',
-    `no address of ${host} answered on UDP port ${port}: ${reasons.join(', ')}; check that the export runs there and that the port is open on the way`,
-    { cause: new AggregateError(failures.map(({ error }) => error)) },
-  );
-}
-
-function isRefused({ error }: AddressFailure): boolean {
-  return error.code === 'DST_E_REFUSED';
 }

@@ -1,13 +1,18 @@
+import type { X509Certificate } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { isIPv6 } from 'node:net';
-import { networkInterfaces } from 'node:os';
 import { createQuicServer, type QuicServer, type QuicServerSession } from '@currentspace/http3';
 import { DstError } from '../../errors.js';
 import type { Log } from '../../log.js';
+import { type ClientTrust, verifyClientChain } from '../../trust/client-trust.js';
+import { certificateSha256 } from '../../trust/fingerprint.js';
 import type { Identity } from '../../trust/identity.js';
+import { listenError } from '../listen-error.js';
+import { ownAddresses } from '../own-addresses.js';
 import type { Connection, Listener, PeerAddress } from '../transport.js';
-import { ENGINE_OPTIONS } from './options.js';
+import { onHandshakeFailure } from './handshake-failures.js';
+import { ENGINE_OPTIONS, toPem } from './options.js';
 import { usePrivateFolder } from './private-folder.js';
 import { QuicConnection } from './quic-connection.js';
 
@@ -17,7 +22,15 @@ export interface QuicListenOptions {
   /** 0 for any free port. */
   readonly port: number;
   readonly identity: Identity;
+  /** Set where every client must show a certificate. */
+  readonly clients?: ClientDemands | undefined;
   readonly log: Log;
+}
+
+export interface ClientDemands {
+  readonly trust: ClientTrust;
+  /** A client did not get through its handshake, or its certificate did not do; for the log. */
+  refused(peer: PeerAddress, why: string): void;
 }
 
 /**
@@ -33,7 +46,7 @@ export async function listenQuic(options: QuicListenOptions): Promise<Listener[]
   const listeners: Listener[] = [];
   let { port } = options;
   try {
-    for (const host of addressesOf(options.host)) {
+    for (const host of ownAddresses(options.host)) {
       const listener = await listenOn(host, port, options);
       // With port 0 the first address picks the port for all.
       port = listener.address.port;
@@ -46,32 +59,28 @@ export async function listenQuic(options: QuicListenOptions): Promise<Listener[]
   return listeners;
 }
 
-function addressesOf(host: string): string[] {
-  if (host !== '0.0.0.0' && host !== '::') return [host];
-  const family = host === '::' ? ['IPv4', 'IPv6'] : ['IPv4'];
-  return Object.values(networkInterfaces())
-    .flatMap((addresses) => addresses ?? [])
-    .filter(({ family: each, scopeid }) => family.includes(each) && !scopeid)
-    .map(({ address }) => address);
-}
-
 async function listenOn(host: string, port: number, options: QuicListenOptions): Promise<Listener> {
+  const { identity, clients } = options;
   const server = createQuicServer({
     ...ENGINE_OPTIONS,
-    cert: options.identity.certificatePem,
-    key: options.identity.keyPem,
+    cert: identity.certificatePem,
+    key: identity.keyPem,
     // Without address validation 200 half-open handshakes shut others out (ENGINES C15).
     disableRetry: false,
+    ...(clients === undefined
+      ? {}
+      : { ca: toPem(clients.trust.authorities), clientAuth: 'require' as const }),
   });
+  if (clients !== undefined) onHandshakeFailure(server, clients.refused);
   server.on('error', (error: Error) =>
     options.log.warn({ address: host }, `QUIC engine: ${error.message}`),
   );
   try {
     await checkBindable(host, port);
     const address = await server.listen(port, host);
-    return new QuicListener(server, { address: host, port: address.port });
+    return new QuicListener(server, { address: host, port: address.port }, options);
   } catch (cause) {
-    throw listenError(cause, host, port);
+    throw listenError('UDP', host, port, cause);
   }
 }
 
@@ -79,17 +88,38 @@ class QuicListener implements Listener {
   readonly transport = 'quic';
   readonly address: PeerAddress;
   readonly #server: QuicServer;
+  readonly #serverCertificateSha256: Buffer;
+  readonly #clients: ClientDemands | undefined;
 
-  constructor(server: QuicServer, address: PeerAddress) {
+  constructor(server: QuicServer, address: PeerAddress, options: QuicListenOptions) {
     this.#server = server;
     this.address = address;
+    this.#serverCertificateSha256 = certificateSha256(options.identity.certificate);
+    this.#clients = options.clients;
   }
 
   onConnection(handler: (connection: Connection) => void): void {
     this.#server.on('session', (session: QuicServerSession) => {
       const peer = { address: session.remoteAddress, port: session.remotePort };
-      handler(new QuicConnection(session, peer));
+      const shown = {
+        serverCertificateSha256: this.#serverCertificateSha256,
+        clientCertificate: this.#verified(session, peer),
+      };
+      handler(new QuicConnection(session, peer, shown));
     });
+  }
+
+  /** The engine has verified it; but it knows less of what a certificate may be used for. */
+  #verified(session: QuicServerSession, peer: PeerAddress): X509Certificate | undefined {
+    if (this.#clients === undefined) return undefined;
+    const { trust, refused } = this.#clients;
+    try {
+      return verifyClientChain(trust, session.getPeerCertificateChain(), new Date());
+    } catch (error) {
+      if (!(error instanceof DstError)) throw error;
+      refused(peer, error.message);
+      return undefined;
+    }
   }
 
   async close(): Promise<void> {
@@ -108,32 +138,5 @@ async function checkBindable(host: string, port: number): Promise<void> {
     await once(socket, 'listening');
   } finally {
     socket.close();
-  }
-}
-
-function listenError(cause: unknown, host: string, port: number): DstError {
-  const { code, message } = cause as NodeJS.ErrnoException;
-  const where = isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`;
-  switch (code) {
-    case 'EADDRINUSE':
-      return new DstError(
-        'DST_E_ADDRESS_IN_USE',
-        `UDP ${where} is in use by another process: stop it, or choose another port with --listen`,
-        { cause },
-      );
-    case 'EADDRNOTAVAIL':
-      return new DstError(
-        'DST_E_ADDRESS_UNAVAILABLE',
-        `${host} is not an address of this machine: see \`ip address\` for those that are`,
-        { cause },
-      );
-    case 'EACCES':
-      return new DstError(
-        'DST_E_PERMISSION',
-        `UDP ${where} needs privileges: ports below 1024 are root's`,
-        { cause },
-      );
-    default:
-      return new DstError('DST_E_LISTEN', `cannot listen on UDP ${where}: ${message}`, { cause });
   }
 }

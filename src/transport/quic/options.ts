@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto';
 import {
   QUIC_CONNECTION_WINDOW_BYTES,
   QUIC_IDLE_TIMEOUT_MS,
@@ -19,3 +20,8 @@ export const ENGINE_OPTIONS = {
   initialMaxStreamDataBidiLocal: QUIC_STREAM_WINDOW_BYTES,
   initialMaxStreamsBidi: QUIC_STREAMS_MAX,
 } as const;
+
+/** Certificates as the engine takes authorities. */
+export function toPem(certificates: readonly X509Certificate[]): string {
+  return certificates.map((certificate) => certificate.toString()).join('');
+}

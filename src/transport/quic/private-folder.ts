@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { folderPrefix, removeStaleFolders } from './stale-folders.js';
 
 let folder: string | undefined;
 
@@ -10,7 +11,8 @@ let folder: string | undefined;
  * The engine (0.9.0) passes keys and certificates through files of predictable names in the
  * temporary directory, with mode 0666 & ~umask, and unlinks them again, at moments of its
  * own choosing. So from here on this process has a temporary directory of its own, 0700,
- * and makes no file that others can read.
+ * and makes no file that others can read. A process that is killed leaves it; the next one
+ * that starts removes it.
  *
  * For each connection the engine also reads the system's authorities, which never count here,
  * where SSL_CERT_FILE says or where some systems keep them: 13 ms on the event loop. So they
@@ -19,7 +21,8 @@ let folder: string | undefined;
 export function usePrivateFolder(): void {
   if (folder !== undefined) return;
   process.umask(0o077);
-  const made = mkdtempSync(join(tmpdir(), 'dst-quic-'));
+  removeStaleFolders(tmpdir());
+  const made = mkdtempSync(join(tmpdir(), folderPrefix()));
   folder = made;
   process.env.TMPDIR = made;
   process.env.SSL_CERT_FILE = join(made, 'no-authorities.pem');

@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto';
 import type { QuicClientSession, QuicServerSession } from '@currentspace/http3';
 import { DstError } from '../../errors.js';
 import type { CloseReason, Connection, PeerAddress, Stream } from '../transport.js';
@@ -5,22 +6,29 @@ import { type EngineStream, QuicEngineStream } from './engine-stream.js';
 
 type EngineSession = QuicClientSession | QuicServerSession;
 
+/** What was shown and verified in the handshake. */
+export interface Shown {
+  readonly serverCertificateSha256: Buffer;
+  /** Export side, where it asks for one. */
+  readonly clientCertificate?: X509Certificate | undefined;
+}
+
 /** One connection of the engine, of either side, behind the transport seam. */
 export class QuicConnection implements Connection {
   readonly transport = 'quic';
   readonly peer: PeerAddress;
-  readonly serverCertificateSha256?: Buffer;
+  readonly serverCertificateSha256: Buffer;
+  readonly clientCertificate?: X509Certificate;
   readonly #session: EngineSession;
   #closed: CloseReason | undefined;
   #closeHandlers: ((reason: CloseReason) => void)[] = [];
   #streamHandler: ((stream: Stream) => void) | undefined;
 
-  constructor(session: EngineSession, peer: PeerAddress, serverCertificateSha256?: Buffer) {
+  constructor(session: EngineSession, peer: PeerAddress, shown: Shown) {
     this.#session = session;
     this.peer = peer;
-    if (serverCertificateSha256 !== undefined) {
-      this.serverCertificateSha256 = serverCertificateSha256;
-    }
+    this.serverCertificateSha256 = shown.serverCertificateSha256;
+    if (shown.clientCertificate !== undefined) this.clientCertificate = shown.clientCertificate;
     // Not always followed by a 'close': the engine would keep the session.
     session.on('error', (error: Error) => this.close(error.message));
     session.on('close', (info: { errorCode: number; reason: string }) =>
@@ -30,7 +38,7 @@ export class QuicConnection implements Connection {
       }),
     );
     session.on('stream', (stream: unknown) => {
-      this.#streamHandler?.(new QuicEngineStream(stream as EngineStream));
+      this.#onStream(new QuicEngineStream(stream as EngineStream));
     });
   }
 
@@ -68,6 +76,12 @@ export class QuicConnection implements Connection {
 
   keepAlive(): void {
     if (this.#closed === undefined) this.#session.ping();
+  }
+
+  #onStream(stream: Stream): void {
+    // A client expects none: the engine would keep, without bound, what nobody takes (C3).
+    if (this.#streamHandler === undefined) stream.onData(() => {});
+    else this.#streamHandler(stream);
   }
 
   #end(reason: CloseReason): void {
