@@ -1,13 +1,22 @@
 import { type Command, Option } from 'commander';
 import type { HostPort } from '../client/address.js';
-import { checksumOption, type LogOptions, parseListen, trustOption } from './options.js';
+import { type ChecksumOptions, checksumOptions } from './checksum-options.js';
+import { type ClientIdentityOptions, clientIdentityOptions } from './client-identity-option.js';
+import { type CryptoThreadsOptions, cryptoThreadsOption } from './crypto-threads.js';
+import { ADDRESS_HELP, type LogOptions, parseListen, trustOption } from './options.js';
 import { type OutageOptions, outageOptions } from './outage-options.js';
+import { type SecretOptions, secretOption } from './secret-option.js';
 
-export interface ConnectOptions extends LogOptions, OutageOptions {
+export interface ConnectOptions
+  extends LogOptions,
+    OutageOptions,
+    SecretOptions,
+    ClientIdentityOptions,
+    ChecksumOptions,
+    CryptoThreadsOptions {
   readonly cert: string;
   readonly socket?: string;
   readonly listen?: HostPort;
-  readonly checksum?: string;
   readonly readOnly?: boolean;
 }
 
@@ -15,8 +24,9 @@ export function addConnectCommand(program: Command): void {
   const connect = program
     .command('connect')
     .description('Serve a remote export to NBD programs on this machine.')
-    .argument('<address>', '[quic://]HOST[:PORT]/NAME; the port is 4433 unless given')
+    .argument('<address>', `HOST[:PORT]/NAME; ${ADDRESS_HELP}`)
     .addOption(trustOption())
+    .addOption(secretOption())
     .addOption(
       new Option(
         '--socket <path>',
@@ -29,9 +39,11 @@ export function addConnectCommand(program: Command): void {
         'serve on TCP instead, at a loopback address; port 0 takes a free one',
       ).argParser(parseListen),
     )
-    .addOption(checksumOption('checksums to accept; the export picks one', 'all but none'))
     .option('--read-only', 'write nothing, even where the export allows it');
-  for (const option of outageOptions()) connect.addOption(option);
+  const checksums = checksumOptions('checksums to accept; the export picks one', 'all but none');
+  for (const option of clientIdentityOptions()) connect.addOption(option);
+  for (const option of [...checksums, ...outageOptions()]) connect.addOption(option);
+  connect.addOption(cryptoThreadsOption());
   connect
     .addHelpText('after', EXAMPLES)
     .action(async (address: string, _options: unknown, command: Command) => {

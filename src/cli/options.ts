@@ -1,9 +1,10 @@
 import { type Command, Option } from 'commander';
-import type { ChecksumName } from '../../wasm/checksums.js';
 import { checkSize } from '../block/check-size.js';
 import { parseSize } from '../block/size.js';
 import {
+  DEFAULT_PORT,
   type ExportAddress,
+  type ExportPlace,
   type HostPort,
   parseAddress,
   parseHostPort,
@@ -86,39 +87,6 @@ export function parseListen(text: string): HostPort {
   return parseTyped(() => parseHostPort(text));
 }
 
-/** Names as `--checksum` takes them; `parseChecksums` reads the value. */
-export function checksumOption(description: string, fallback: string): Option {
-  return new Option(
-    '--checksum <names>',
-    `${description}: of blake3, xxh128, crc32c, sha256, none (default: ${fallback})`,
-  );
-}
-
-/**
- * The checksums that `--checksum A,B` lists. Without it an export allows all, and a client
- * accepts all but `none`: leaving data unchecked must be asked for, by the one whose data it is.
- */
-export async function parseChecksums(
-  text: string | undefined,
-  side: 'export' | 'client',
-): Promise<ChecksumName[]> {
-  // Loaded here: it compiles WebAssembly, which --help has no need of.
-  const { CHECKSUM_NAMES, isChecksumName } = await import('../../wasm/checksums.js');
-  if (text === undefined) {
-    return CHECKSUM_NAMES.filter((name) => side === 'export' || name !== 'none');
-  }
-  const names = new Set<ChecksumName>();
-  for (const name of text.split(',')) {
-    if (!isChecksumName(name)) {
-      throw new UsageError(
-        `--checksum knows no "${name}": choose of ${CHECKSUM_NAMES.join(', ')}, with commas between them`,
-      );
-    }
-    names.add(name);
-  }
-  return [...names];
-}
-
 export function trustOption(): Option {
   return new Option(
     '--cert <file>',
@@ -126,23 +94,26 @@ export function trustOption(): Option {
   ).makeOptionMandatory();
 }
 
+/** What every command that takes an address says of it. */
+export const ADDRESS_HELP = `the port is ${DEFAULT_PORT} unless given; quic:// before it asks for QUIC, https:// for WebTransport, neither for whichever works`;
+
 /** An address that names no store. */
-export function parseExport(text: string): HostPort {
-  const { exportName, ...where } = parseTyped(() => parseAddress(text));
+export function parseExport(text: string): ExportPlace {
+  const { exportName, ...place } = parseTyped(() => parseAddress(text));
   if (exportName !== undefined) {
     throw new UsageError(`"${text}" names one export of many: leave "/${exportName}" out`);
   }
-  return where;
+  return place;
 }
 
 /** An address that names a store. */
 export function parseStore(text: string): ExportAddress & { exportName: string } {
-  const { exportName, ...where } = parseTyped(() => parseAddress(text));
+  const { exportName, ...place } = parseTyped(() => parseAddress(text));
   if (exportName === undefined) {
     throw new UsageError(
       `"${text}" lacks the export's name: write HOST:PORT/NAME ("dst-quic list" shows the names)`,
       'DST_E_ADDRESS',
     );
   }
-  return { ...where, exportName };
+  return { ...place, exportName };
 }

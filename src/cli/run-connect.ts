@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { RemoteDevice } from '../client/remote-device.js';
+import { describeRoute, type Route, routeFields } from '../client/route/route.js';
 import type { SessionOptions } from '../client/session.js';
 import { SessionIdentity } from '../client/session-identity.js';
 import { waitForExport } from '../client/wait-for-export.js';
@@ -10,28 +11,35 @@ import { Bridge, type BridgeOptions } from '../nbd/bridge.js';
 import { bridgeSocketPath, checkSocketPath } from '../nbd/unix-socket.js';
 import { createLogger } from '../ops/logger.js';
 import { resolvesWithin } from '../within.js';
+import { allowedChecksums } from './checksum-options.js';
+import { clientIdentity } from './client-identity-option.js';
 import type { ConnectOptions } from './connect.js';
+import { startCryptoThreads } from './crypto-threads.js';
 import { roamingDialer } from './dialer.js';
-import { parseChecksums, parseStore } from './options.js';
+import { parseStore } from './options.js';
 import { outageSettings } from './outage-options.js';
 import { printLine } from './output.js';
+import { readSecret } from './secret-option.js';
 import { tellService } from './service.js';
 import { stopRequested } from './shutdown.js';
 
 /** Serves a remote store until a signal comes; resolves when what was written is flushed. */
 export async function runConnect(address: string, options: ConnectOptions): Promise<void> {
-  const { exportName, ...where } = parseStore(address);
-  const checksums = await parseChecksums(options.checksum, 'client');
-  const route = roamingDialer(where, options.cert);
+  const { exportName, ...place } = parseStore(address);
+  const checksums = await allowedChecksums(options, 'client');
+  const secret = await readSecret(options);
+  const identity = clientIdentity(options);
   const log = await createLogger({ level: options.logLevel, format: options.logFormat });
+  const route = roamingDialer({ place, certificatePath: options.cert, identity, log });
   const readOnly = options.readOnly ?? false;
   const listen = await placeToListen(options, exportName);
   if (options.replayBuffer === 0 && !readOnly) warnOfNoReplay(log);
   const settings = outageSettings(options);
-  const session = { ...route, ...settings, exportName, checksums, readOnly, log };
+  await startCryptoThreads(options, log);
+  const session = { ...route, ...settings, exportName, checksums, secret, readOnly, log };
   const device = options.wait ? await waitOrStop(session) : await RemoteDevice.connect(session);
   if (device === undefined) return;
-  log.info({ sizeBytes: device.geometry.sizeBytes }, `connected to ${device.description}`);
+  sayConnected(device, route.currentRoute(), log);
   const bridge = await serve(device, { exportName, listen, log });
 
   const stop = stopRequested();
@@ -47,6 +55,15 @@ export async function runConnect(address: string, options: ConnectOptions): Prom
   await tellService('STOPPING=1', log);
   await end(bridge, device, SHUTDOWN_GRACE_MS);
   log.info('ended: everything that was written is on the export');
+}
+
+function sayConnected(device: RemoteDevice, route: Route | undefined, log: Log): void {
+  const { sizeBytes } = device.geometry;
+  const by = route === undefined ? '' : ` by ${describeRoute(route)}`;
+  log.info(
+    { sizeBytes, ...(route && routeFields(route)) },
+    `connected to ${device.description}${by}`,
+  );
 }
 
 /** Where the bridge will be, as far as that can be checked before there is something to serve. */

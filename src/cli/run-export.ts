@@ -1,10 +1,9 @@
-import { lookup } from 'node:dns/promises';
 import { existsSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
 import { relative } from 'node:path';
 import type { BlockDevice } from '../block/device.js';
 import { isMemory, openDevice } from '../block/open-device.js';
-import { DEFAULT_PORT, formatAddress, formatHostPort, type HostPort } from '../client/address.js';
+import { DEFAULT_PORT, formatAddress, type HostPort } from '../client/address.js';
 import { DstError } from '../errors.js';
 import { ClaimFile } from '../export/claim-file.js';
 import { ExportServer } from '../export/server.js';
@@ -12,18 +11,22 @@ import type { Store } from '../export/store.js';
 import { SHUTDOWN_GRACE_MS } from '../limits.js';
 import type { Log } from '../log.js';
 import { createLogger } from '../ops/logger.js';
-import { listenQuic } from '../transport/quic/listen.js';
 import type { Listener } from '../transport/transport.js';
 import { type IdentityPaths, loadServerIdentity } from '../trust/identity.js';
+import { openDoor, warnOfLockedDoor } from './access-options.js';
+import { allowedChecksums } from './checksum-options.js';
+import { startCryptoThreads } from './crypto-threads.js';
 import { UsageError } from './exit.js';
 import type { ExportOptions } from './export.js';
 import { reloadOnHangup } from './hangup.js';
-import { parseChecksums } from './options.js';
+import { listenEverywhere } from './listen-everywhere.js';
 import { printLine } from './output.js';
+import { readSecret } from './secret-option.js';
 import { tellService } from './service.js';
 import { stopRequested } from './shutdown.js';
 import { stateFolder } from './state-folder.js';
 import { parseStores, type StoreSpec } from './store-spec.js';
+import { webTransportPlan } from './webtransport-options.js';
 
 const LISTEN_DEFAULT: HostPort = { host: '127.0.0.1', port: DEFAULT_PORT };
 
@@ -36,22 +39,34 @@ const IDENTITY_DEFAULT: IdentityPaths = {
 /** Offers the stores until a signal comes; resolves when everything is flushed and closed. */
 export async function runExport(texts: readonly string[], options: ExportOptions): Promise<void> {
   const specs = parseStores(texts, { name: options.name, sizeBytes: options.size });
-  const checksums = await parseChecksums(options.checksum, 'export');
+  const checksums = await allowedChecksums(options, 'export');
   const paths = identityPaths(options);
   const log = await createLogger({ level: options.logLevel, format: options.logFormat });
+  const { gate, clients } = openDoor(options, log);
+  const places = options.listen ?? [LISTEN_DEFAULT];
+  const web = webTransportPlan(options, places, clients !== undefined, log);
   const identity = loadServerIdentity(paths);
+  const secret = await readSecret(options);
   const stores = await openStores(specs, options, log);
-  const listeners: Listener[] = [];
-  for (const { host, port } of options.listen ?? [LISTEN_DEFAULT]) {
-    listeners.push(...(await listenQuic({ host: await resolve(host), port, identity, log })));
-  }
-  const { lease: leaseMs, shared = false } = options;
-  const server = new ExportServer({ stores, checksums, log, leaseMs, shared });
+  const listeners = await listenEverywhere({ places, identity, clients, ...web, log });
+  const { lease: leaseMs, shared = false, maxSessions: sessionsMax } = options;
+  await startCryptoThreads(options, log);
+  const server = new ExportServer({
+    stores,
+    checksums,
+    secret,
+    log,
+    leaseMs,
+    shared,
+    gate,
+    sessionsMax,
+  });
   for (const listener of listeners) server.attach(listener);
   const ignoreHangups = reloadOnHangup(() => server.reread());
 
   const stop = stopRequested();
-  announce(stores, listeners, paths.certificatePath, log);
+  warnOfLockedDoor(options, listeners, log);
+  announce(stores, listeners, trustHint(options, paths), log);
   await tellService('READY=1', log);
   log.info(`${await stop}: ending; another signal ends it at once`);
   ignoreHangups();
@@ -105,23 +120,10 @@ async function claimFile(
   return new ClaimFile({ folder: stateFolder(), identity, log });
 }
 
-/** The engine listens on addresses only. */
-async function resolve(host: string): Promise<string> {
-  try {
-    return (await lookup(host)).address;
-  } catch (cause) {
-    throw new DstError(
-      'DST_E_RESOLVE',
-      `the name "${host}" of --listen does not resolve: give an address of this machine`,
-      { cause },
-    );
-  }
-}
-
 function announce(
   stores: readonly Store[],
   listeners: readonly Listener[],
-  certificatePath: string,
+  trust: string,
   log: Log,
 ): void {
   for (const { name, device } of stores) {
@@ -129,14 +131,23 @@ function announce(
     const { readOnly } = device.capabilities;
     log.info({ export: name, sizeBytes, readOnly }, `offering ${device.description} as "${name}"`);
   }
-  const addresses = listeners.map(({ address: { address, port } }) => ({ host: address, port }));
-  for (const where of addresses) log.info(`listening on UDP ${formatHostPort(where)}`);
-  const [first] = addresses;
+  const [first] = listeners;
   const [store] = stores;
   if (first === undefined || store === undefined) return;
-  for (const { name } of stores) printLine(`ready ${formatAddress(first, name)}`);
-  const address = formatAddress(first, store.name);
-  printLine(`connect with: ${ownCommand()} connect ${address} --cert ${certificatePath}`);
+  const { address: host, port } = first.address;
+  const place = { scheme: 'quic', host, port } as const;
+  for (const { name } of stores) printLine(`ready ${formatAddress(place, name)}`);
+  printLine(`connect with: ${ownCommand()} connect ${formatAddress(place, store.name)} ${trust}`);
+}
+
+/** What a client on this machine gives `connect` to be let in. */
+function trustHint(options: ExportOptions, { certificatePath }: IdentityPaths): string {
+  const { clientCa, secretFile } = options;
+  return [
+    `--cert ${certificatePath}`,
+    ...(secretFile === undefined ? [] : [`--secret-file ${secretFile}`]),
+    ...(clientCa === undefined ? [] : ['--client-cert FILE --client-key FILE']),
+  ].join(' ');
 }
 
 /** How this program was called, so that what is printed can be pasted. */

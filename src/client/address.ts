@@ -12,29 +12,39 @@ export interface HostPort {
   readonly port: number;
 }
 
+/** Which transport an address asks for: QUIC, or WebTransport. */
+export type Scheme = 'quic' | 'https';
+
+/** Where an export is, and how to reach it: without a scheme, by whichever transport answers. */
+export interface ExportPlace extends HostPort {
+  readonly scheme: Scheme | undefined;
+}
+
 /** An export, and one of its stores where the address names one. */
-export interface ExportAddress extends HostPort {
+export interface ExportAddress extends ExportPlace {
   readonly exportName: string | undefined;
 }
 
 const PORT_MAX = 65_535;
+const SCHEMES: readonly Scheme[] = ['quic', 'https'];
 const SCHEME = /^(?<scheme>[a-z][a-z0-9+.-]*):\/\//i;
 const HOST_PORT = /^(?:\[(?<address>[^\]]*)\]|(?<name>[^:[\]]*))(?::(?<port>[0-9]{1,5}))?$/;
 
 /**
- * Reads `quic://HOST:PORT/NAME`; the scheme, the port and the name may be left out. An IPv6
- * address is in brackets, and the name may be percent-encoded. Throws DST_E_ADDRESS.
+ * Reads `quic://HOST:PORT/NAME` or `https://HOST:PORT/NAME`; the scheme, the port and the name
+ * may be left out. The port is DEFAULT_PORT for either scheme. An IPv6 address is in brackets,
+ * and the name may be percent-encoded. Throws DST_E_ADDRESS.
  */
 export function parseAddress(text: string): ExportAddress {
-  const scheme = SCHEME.exec(text)?.groups?.scheme;
-  if (scheme !== undefined) checkScheme(text, scheme.toLowerCase());
-  const rest = scheme === undefined ? text : text.slice(scheme.length + '://'.length);
+  const begins = SCHEME.exec(text)?.groups?.scheme;
+  const scheme = begins === undefined ? undefined : knownScheme(text, begins.toLowerCase());
+  const rest = begins === undefined ? text : text.slice(begins.length + '://'.length);
   const slash = rest.indexOf('/');
   const authority = slash < 0 ? rest : rest.slice(0, slash);
   const name = slash < 0 ? '' : rest.slice(slash + 1);
   const { host, port } = parseHostPort(authority);
   if (port === 0) throw addressError(`"${text}" has port 0: give the one that the export has`);
-  return { host, port, exportName: name === '' ? undefined : decodeName(text, name) };
+  return { scheme, host, port, exportName: name === '' ? undefined : decodeName(text, name) };
 }
 
 /** Reads `HOST`, `HOST:PORT`, `[IPV6]` or `[IPV6]:PORT`. Throws DST_E_ADDRESS. */
@@ -58,16 +68,16 @@ export function formatHostPort({ host, port }: HostPort): string {
 }
 
 /** The address of a store, as `parseAddress` reads it. */
-export function formatAddress(where: HostPort, exportName: string): string {
-  return `quic://${formatHostPort(where)}/${encodeURIComponent(exportName)}`;
+export function formatAddress(place: ExportPlace, exportName: string): string {
+  const scheme = place.scheme === undefined ? '' : `${place.scheme}://`;
+  return `${scheme}${formatHostPort(place)}/${encodeURIComponent(exportName)}`;
 }
 
-function checkScheme(text: string, scheme: string): void {
-  if (scheme === 'quic') return;
+function knownScheme(text: string, scheme: string): Scheme {
+  const known = SCHEMES.find((each) => each === scheme);
+  if (known !== undefined) return known;
   throw addressError(
-    scheme === 'https'
-      ? `"${text}" asks for WebTransport, which is not in this version: use quic:// instead`
-      : `"${text}" begins with ${scheme}://, which is not known: use quic:// instead`,
+    `"${text}" begins with ${scheme}://, which is not known: use quic://, https:// or neither`,
   );
 }
 

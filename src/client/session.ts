@@ -1,9 +1,10 @@
 /**
- * The client's session with one export: drives the transaction engine over one link after
- * another. A link that is suspected stays in use while another is dialled, and whichever
- * answers first is kept; what was in flight on one that is given up goes out again.
+ * The client's session with one export, over one link after another. A link that is suspected
+ * stays in use while another is dialled, and whichever answers first is kept; what was in flight
+ * on one that is given up goes out again. Commands are run by transactions.ts.
  */
-import { type Checksum, type ChecksumName, loadChecksum } from '../../wasm/checksums.js';
+import type { ChecksumName } from '../../wasm/checksums.js';
+import type { Secret } from '../access/secret.js';
 import type { Payload } from '../block/payload.js';
 import { type Clock, systemClock, type Timer } from '../clock.js';
 import { DstError } from '../errors.js';
@@ -13,24 +14,25 @@ import {
   REPLAY_BUFFER_BYTES,
   RESEND_TIMEOUT_MS,
   RESENDS_MAX,
-  SUSPECT_AFTER_MIN_MS,
 } from '../limits.js';
 import type { Log } from '../log.js';
-import { NO_CHECKSUM, type ReplyFrame, type RequestKind } from '../protocol/frame.js';
-import { KIND } from '../protocol/kinds.js';
+import type { ReplyFrame, RequestKind } from '../protocol/frame.js';
 import {
   type ExportDescription,
   failureError,
   type Notice,
   type Welcome,
 } from '../protocol/messages.js';
-import { type EngineCounters, TransactionEngine } from '../transaction/engine.js';
-import { deviceError, encodeCommand, isDamaged, type PendingCommand } from './commands.js';
+import type { EngineCounters } from '../transaction/engine.js';
+import type { Connection } from '../transport/transport.js';
 import { Connector } from './connector.js';
 import type { Dial, Link } from './link.js';
 import { Redialer } from './redialer.js';
+import { FINAL_REFUSALS, OWN_DOING } from './refusals.js';
+import type { Route } from './route/route.js';
 import type { SessionIdentity } from './session-identity.js';
-import { StateLog } from './state-log.js';
+import { type PathChange, StateLog } from './state-log.js';
+import { Transactions } from './transactions.js';
 
 export interface SessionOptions {
   readonly dial: Dial;
@@ -38,6 +40,8 @@ export interface SessionOptions {
   /** Checksums to accept; the export's order decides among them. */
   readonly checksums: readonly ChecksumName[];
   readonly readOnly: boolean;
+  /** Shared with the export, which must hold it too. */
+  readonly secret?: Secret | undefined;
   readonly log: Log;
   readonly resendTimeoutMs?: number;
   /** Infinity to never give a command up. */
@@ -49,8 +53,12 @@ export interface SessionOptions {
   readonly maxOutageMs?: number;
   /** Fences whoever writes to the export now, and writes in his place. */
   readonly takeover?: boolean;
-  /** Calls back whenever the way to the export may be another one; returns how to stop. */
-  readonly watchPath?: (changed: () => void) => () => void;
+  /** Calls back whenever another way to the export may be better; returns how to stop. */
+  readonly watchPath?: (changed: (why?: PathChange) => void) => () => void;
+  /** Told of each connection on which the export has answered HELLO, be it with a refusal. */
+  readonly answered?: (connection: Connection) => void;
+  /** By which transport the export was reached that answered last, where there is a choice. */
+  readonly currentRoute?: () => Route | undefined;
   /** To be kept by whoever tries more than once to open the session. */
   readonly identity?: SessionIdentity;
   readonly clock?: Clock;
@@ -58,38 +66,24 @@ export interface SessionOptions {
   readonly random?: () => number;
 }
 
-/** Refusals that another attempt cannot change. */
-const FINAL_REFUSALS = new Set<string>([
-  'DST_E_EXPORT_UNKNOWN',
-  'DST_E_VERSION',
-  'DST_E_CHECKSUM_NONE',
-  'DST_E_SESSION',
-  'DST_E_TAKEN_OVER',
-]);
-
-/** How an attempt ends that gave way to another of ours. */
-const OWN_DOING = new Set<string>(['DST_E_ABORTED', 'DST_E_FENCED', 'DST_E_EPOCH']);
-
 export class RemoteSession {
   readonly #options: SessionOptions;
   readonly #clock: Clock;
   readonly #connector: Connector;
   readonly #redialer: Redialer;
-  readonly #engine: TransactionEngine<PendingCommand>;
+  readonly #transactions: Transactions;
   readonly #states: StateLog;
   readonly #unwatch: () => void;
   #link: Link;
   #linkUp = false;
   #downSinceMs = 0;
-  #checksum: Checksum;
   #offered: ExportDescription;
   /** The longest payload of one transaction; commands are split by it. */
   readonly payloadBytesMax: number;
   readonly #replayBufferBytes: number;
   #verifier: Buffer;
   #suspected = false;
-  #pathChanged = false;
-  #timer: Timer | undefined;
+  #pathChange: PathChange | undefined;
   #outageTimer: Timer | undefined;
   #closed: DstError | undefined;
   #tellRefused: (reason: DstError) => void = () => {};
@@ -99,12 +93,11 @@ export class RemoteSession {
     this.#tellRefused = resolve;
   });
 
-  private constructor(options: SessionOptions, connector: Connector, link: Link, sum: Checksum) {
+  private constructor(options: SessionOptions, connector: Connector, link: Link) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#connector = connector;
-    this.#states = new StateLog(options.log, options.exportName);
-    this.#checksum = sum;
+    this.#states = new StateLog(options.log, options.exportName, options.currentRoute);
     this.#link = link;
     this.#offered = offeredBy(link.welcome);
     this.#verifier = link.welcome.verifier;
@@ -113,26 +106,29 @@ export class RemoteSession {
     this.#replayBufferBytes = this.#offered.capabilities.includes('flush')
       ? (options.replayBufferBytes ?? REPLAY_BUFFER_BYTES)
       : 0;
-    this.#engine = new TransactionEngine({
-      resendTimeoutMs: options.resendTimeoutMs ?? RESEND_TIMEOUT_MS,
-      maxResends: options.maxResends ?? RESENDS_MAX,
-      replayBufferBytes: this.#replayBufferBytes,
-      own: (command) => ({
-        ...command,
-        checksum: NO_CHECKSUM,
-        checksumName: undefined,
-        resolve() {},
-        reject: (error) => this.#states.ownFailed(error),
-      }),
-    });
+    this.#transactions = new Transactions(
+      {
+        clock: this.#clock,
+        log: options.log,
+        resendTimeoutMs: options.resendTimeoutMs ?? RESEND_TIMEOUT_MS,
+        maxResends: options.maxResends ?? RESENDS_MAX,
+        replayBufferBytes: this.#replayBufferBytes,
+      },
+      {
+        onUse: () => this.#onUse(),
+        onEased: () => this.#reviewSuspected(),
+        onTime: () => this.#review(),
+        ownFailed: (error) => this.#states.ownFailed(error),
+      },
+    );
     this.#redialer = new Redialer({
       clock: this.#clock,
       random: options.random ?? Math.random,
-      urgent: () => this.#engine.unfinished > 0 || this.#engine.replaying,
+      urgent: () => this.#transactions.waiting,
       attempt: (request) => this.#attempt(request),
     });
-    this.#unwatch = options.watchPath?.(() => this.#onPathChanged()) ?? (() => {});
-    this.#adopt(link, sum);
+    this.#unwatch = options.watchPath?.((why) => this.#onPathChanged(why)) ?? (() => {});
+    this.#adopt(link);
   }
 
   /** Connects for the first time; rejects with the reason where that fails. */
@@ -144,7 +140,7 @@ export class RemoteSession {
     });
     const { signal } = new AbortController();
     const link = await connector.open({ timeoutMs: CONNECT_TIMEOUT_MS, signal, attempt: 0 });
-    return new RemoteSession(options, connector, link, await checksumOf(link));
+    return new RemoteSession(options, connector, link);
   }
 
   /** What the export said of itself, last. */
@@ -162,17 +158,17 @@ export class RemoteSession {
   }
 
   get counters(): Readonly<EngineCounters> {
-    return this.#engine.counters;
+    return this.#transactions.counters;
   }
 
   /** Commands submitted and not yet ended. */
   get unfinished(): number {
-    return this.#engine.unfinished;
+    return this.#transactions.unfinished;
   }
 
   /** Bytes of acked changes that no flush covers yet. */
   get unflushedBytes(): number {
-    return this.#engine.unflushedBytes;
+    return this.#transactions.unflushedBytes;
   }
 
   /**
@@ -187,29 +183,9 @@ export class RemoteSession {
     creditBytes: number,
     payload: Payload | undefined,
   ): Promise<ReplyFrame> {
-    return new Promise((resolve, reject) => {
-      if (this.#closed !== undefined) {
-        reject(this.#closed);
-        return;
-      }
-      // Field by field: V8 takes 6 us to spread one object into another here.
-      const command: PendingCommand = {
-        kind,
-        flags,
-        offset,
-        lengthBytes,
-        creditBytes,
-        payload,
-        checksum: NO_CHECKSUM,
-        checksumName: undefined,
-        resolve,
-        reject,
-      };
-      this.#engine.submit(command, this.#clock.nowMs());
-      this.#transmit();
-      this.#armTimer();
-      if (this.#redialer.running) this.#redialer.hurry();
-    });
+    const reply = this.#transactions.run(kind, flags, offset, lengthBytes, creditBytes, payload);
+    if (this.#redialer.running) this.#redialer.hurry();
+    return reply;
   }
 
   /** Measures one round trip, ms. */
@@ -234,12 +210,11 @@ export class RemoteSession {
     try {
       if (this.#linkUp) this.#link.probe();
       const link = await this.#connector.open(request);
-      const checksum = await checksumOf(link);
       // A later HELLO has fenced it, or is about to.
       const outdated = link.welcome.epoch !== this.#connector.epoch;
       if (this.#closed !== undefined) await link.leave();
       else if (outdated) link.close('a newer connection has taken over');
-      else this.#readopt(link, checksum);
+      else this.#readopt(link);
     } catch (error) {
       if (!(error instanceof DstError)) throw error;
       if (this.#closed !== undefined) return;
@@ -252,18 +227,18 @@ export class RemoteSession {
     }
   }
 
-  #readopt(link: Link, checksum: Checksum): void {
+  #readopt(link: Link): void {
     this.reconnects++;
     const old = this.#link;
     const outageMs = this.#linkUp ? 0 : this.#clock.nowMs() - this.#downSinceMs;
     this.#linkUp = false;
     old.close('a newer connection has taken over');
     this.#states.up({ epoch: link.welcome.epoch, outageMs: Math.round(outageMs) });
-    this.#adopt(link, checksum);
+    this.#adopt(link);
   }
 
   /** Makes a welcomed link the one in use; what is unanswered goes out on it at once. */
-  #adopt(link: Link, checksum: Checksum): void {
+  #adopt(link: Link): void {
     const { welcome } = link;
     if (welcome.payloadBytesMax < this.payloadBytesMax) {
       this.#giveUp(
@@ -277,26 +252,24 @@ export class RemoteSession {
     }
     this.#redialer.stop();
     this.#link = link;
-    this.#checksum = checksum;
     this.#linkUp = true;
     this.#suspected = false;
-    this.#pathChanged = false;
+    this.#pathChange = undefined;
     this.#resize(offeredBy(welcome).sizeBytes);
     const cacheLost = !welcome.verifier.equals(this.#verifier);
     this.#verifier = welcome.verifier;
     if (cacheLost && !this.#options.readOnly)
-      this.#states.cacheLost(this.#engine.unflushedBytes, this.#replayBufferBytes > 0);
-    this.#engine.handleConnected(welcome.credit, cacheLost, this.#clock.nowMs());
+      this.#states.cacheLost(this.unflushedBytes, this.#replayBufferBytes > 0);
+    this.#transactions.attach(link, cacheLost);
     link.start({
-      onReply: (slot, reply) => this.#onReply(slot, reply),
+      onReply: (slot, reply) => this.#transactions.onReply(link, slot, reply),
       onNotice: (notice) => this.#onNotice(notice),
       onSilence: () => this.#review(),
       onHeard: () => this.#review(),
       onAlive: () => this.#onUse(),
       onDown: (reason) => this.#onDown(link, reason),
     });
-    this.#transmit();
-    this.#armTimer();
+    this.#transactions.proceed();
   }
 
   #onDown(link: Link, reason: DstError): void {
@@ -304,10 +277,9 @@ export class RemoteSession {
     this.#linkUp = false;
     this.#downSinceMs = this.#clock.nowMs();
     // Fenced means by our own newer HELLO, whose WELCOME is on its way: no outage.
-    if (!OWN_DOING.has(reason.code)) this.#states.down(reason, this.#engine.unfinished);
-    this.#engine.handleDisconnected(this.#downSinceMs);
+    if (!OWN_DOING.has(reason.code)) this.#states.down(reason, this.unfinished);
+    this.#transactions.detach();
     this.#startOutage();
-    this.#armTimer();
     this.#redialer.start();
   }
 
@@ -328,9 +300,9 @@ export class RemoteSession {
     this.#outageTimer = undefined;
   }
 
-  #onPathChanged(): void {
+  #onPathChanged(why: PathChange = 'path'): void {
     if (this.#closed !== undefined) return;
-    this.#pathChanged = true;
+    this.#pathChange = why;
     this.#redialer.hurry();
     this.#review();
   }
@@ -338,16 +310,20 @@ export class RemoteSession {
   /** Dials beside the link while that is suspect, and stops when it no longer is. */
   #review(): void {
     if (!this.#linkUp) return;
-    const overdue = this.#engine.overdue(this.#clock.nowMs());
-    const suspected = overdue || this.#link.silent || this.#pathChanged;
+    const { overdue } = this.#transactions;
+    const suspected = overdue || this.#link.silent || this.#pathChange !== undefined;
     if (suspected && !this.#suspected) {
-      this.#states.suspected(this.#pathChanged ? 'path' : overdue ? 'transaction' : 'ping');
+      this.#states.suspected(this.#pathChange ?? (overdue ? 'transaction' : 'ping'));
       this.#redialer.start();
     } else if (!suspected && this.#suspected) {
       this.#states.recovered();
       this.#redialer.stop();
     }
     this.#suspected = suspected;
+  }
+
+  #reviewSuspected(): void {
+    if (this.#suspected) this.#review();
   }
 
   #resize(sizeBytes: number): void {
@@ -366,7 +342,7 @@ export class RemoteSession {
         break;
       case 'closing': {
         const reason = failureError(notice.failure);
-        if (reason.code === 'DST_E_FLUSH_LOST') this.#engine.handleFlushLost();
+        if (reason.code === 'DST_E_FLUSH_LOST') this.#transactions.onFlushLost();
         if (FINAL_REFUSALS.has(reason.code)) this.#giveUp(reason);
         else this.#link.fail(reason);
         break;
@@ -375,76 +351,10 @@ export class RemoteSession {
         this.#resize(notice.sizeBytes);
         break;
       case 'working':
-        this.#engine.handleWorking(notice.transactions, this.#clock.nowMs());
-        if (this.#suspected) this.#review();
+        this.#transactions.onWorking(notice.transactions);
+        this.#reviewSuspected();
         break;
     }
-  }
-
-  // ---- Transactions --------------------------------------------------------------------
-
-  #transmit(): void {
-    const nowMs = this.#clock.nowMs();
-    for (;;) {
-      const next = this.#engine.pollTransmit(nowMs);
-      if (next === undefined) break;
-      this.#link.send(next.slot, encodeCommand(next, this.#checksum));
-    }
-    this.#deliver();
-    if (this.#engine.mustReconnect) {
-      this.#link.fail(
-        new DstError('DST_E_STALLED', 'what this connection carried, or acked, is in doubt'),
-      );
-    }
-  }
-
-  #onReply(slot: number, reply: ReplyFrame): void {
-    const intact = reply.payloadBytes === 0 || reply.kind === KIND.failed;
-    try {
-      if (!intact && !this.#checksum.matches(reply.payload, reply.checksum)) {
-        this.#options.log.warn({ transaction: reply.transaction }, 'a reply failed its checksum');
-        this.#engine.handleCorrupt(slot, reply.transaction);
-      } else if (isDamaged(reply)) {
-        this.#options.log.warn({ transaction: reply.transaction }, 'a write failed its checksum');
-        this.#engine.handleCorrupt(slot, reply.transaction);
-      } else {
-        this.#engine.handleReply(slot, reply, this.#clock.nowMs());
-      }
-    } catch (error) {
-      if (!(error instanceof DstError)) throw error;
-      this.#link.fail(error);
-      return;
-    }
-    this.#onUse();
-    this.#transmit();
-    if (this.#suspected) this.#review();
-  }
-
-  #deliver(): void {
-    for (const { command, reply, error } of this.#engine.takeCompletions()) {
-      if (reply === undefined) command.reject(error as Error);
-      else if (reply.kind === KIND.failed) command.reject(deviceError(reply));
-      else command.resolve(reply);
-    }
-  }
-
-  /**
-   * One timer for what is due first. It fires once in SUSPECT_AFTER_MIN_MS all the same, as
-   * what is submitted after it was set may be due earlier.
-   */
-  #armTimer(): void {
-    if (this.#timer !== undefined || this.#closed !== undefined) return;
-    const nowMs = this.#clock.nowMs();
-    const dueMs = this.#engine.nextTimeoutMs(nowMs);
-    if (dueMs === undefined) return;
-    const delayMs = Math.min(SUSPECT_AFTER_MIN_MS, Math.max(1, dueMs - nowMs));
-    this.#timer = this.#clock.after(delayMs, () => {
-      this.#timer = undefined;
-      this.#engine.handleTimeout(this.#clock.nowMs());
-      this.#transmit();
-      this.#review();
-      this.#armTimer();
-    });
   }
 
   // ---- The end -------------------------------------------------------------------------
@@ -463,12 +373,10 @@ export class RemoteSession {
   #end(reason: DstError): void {
     this.#closed = reason;
     this.#linkUp = false;
-    this.#timer?.cancel();
     this.#outageTimer?.cancel();
     this.#unwatch();
     this.#redialer.stop();
-    this.#engine.failAll(reason);
-    this.#deliver();
+    this.#transactions.end(reason);
     const { resent, timedOut, corrupt, replayed } = this.counters;
     this.#options.log.info(
       { resent, reconnects: this.reconnects, timedOut, corrupt, replayed },
@@ -480,11 +388,6 @@ export class RemoteSession {
 function offeredBy(welcome: Welcome): ExportDescription {
   if (welcome.export === undefined) throw new Error('a WELCOME without an export was accepted');
   return welcome.export;
-}
-
-/** The algorithm that a WELCOME chose: one of those that we offered. */
-function checksumOf(link: Link): Promise<Checksum> {
-  return loadChecksum(link.welcome.checksum as ChecksumName);
 }
 
 function outage(maxOutageMs: number): DstError {

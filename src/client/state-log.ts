@@ -1,22 +1,33 @@
 import type { DstError, DstErrorCode } from '../errors.js';
 import type { Log } from '../log.js';
+import { describeRoute, type Route, routeFields } from './route/route.js';
 
 const SUSPICIONS = {
   path: "this machine's way to the export has changed",
+  quic: 'QUIC works again',
   transaction: 'an answer is late',
   ping: 'the export is silent',
 } as const;
+
+/** Why another way to the export may be better than the one in use. */
+export type PathChange = 'path' | 'quic';
 
 /** What a session's log says of its connection: a line a change of state, not one a try. */
 export class StateLog {
   readonly #log: Log;
   readonly #exportName: string;
+  readonly #currentRoute: () => Route | undefined;
   #lastFailure: DstErrorCode | undefined;
   #ownFailures = 0;
 
-  constructor(log: Log, exportName: string) {
+  constructor(
+    log: Log,
+    exportName: string,
+    currentRoute: () => Route | undefined = () => undefined,
+  ) {
     this.#log = log;
     this.#exportName = exportName;
+    this.#currentRoute = currentRoute;
   }
 
   suspected(why: keyof typeof SUSPICIONS): void {
@@ -53,7 +64,11 @@ export class StateLog {
 
   up(details: { readonly epoch: number; readonly outageMs: number }): void {
     this.#lastFailure = undefined;
-    this.#log.info({ ...details, export: this.#exportName }, 'connected to the export again');
+    const route = this.#currentRoute();
+    this.#log.info(
+      { ...details, ...(route && routeFields(route)), export: this.#exportName },
+      `connected to the export again${route ? ` by ${describeRoute(route)}` : ''}`,
+    );
   }
 
   /** What was acked before could not be made again, or not be flushed: the next flush fails. */

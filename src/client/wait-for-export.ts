@@ -14,7 +14,7 @@ export interface WaitOptions {
 
 /**
  * What may be otherwise at the next attempt: the export cannot be reached, is coming or going,
- * or has another writer. All else is for a person to put right.
+ * is full, or has another writer. All else is for a person to put right.
  */
 const PASSING = new Set<string>([
   'DST_E_RESOLVE',
@@ -26,6 +26,7 @@ const PASSING = new Set<string>([
   'DST_E_PEER_SILENT',
   'DST_E_GOING_AWAY',
   'DST_E_BUSY',
+  'DST_E_SESSIONS',
 ]);
 
 /**

@@ -76,9 +76,9 @@ an address without a name
 an address with a name where none belongs
   $ dst-quic list {export}/demo --cert certs/ca.pem
   2 DST_E_USAGE: leave "/demo" out
-an address of WebTransport
-  $ dst-quic info https://127.0.0.1/demo --cert certs/ca.pem
-  2 DST_E_ADDRESS: WebTransport, which is not in this version
+an address of something else
+  $ dst-quic info nbd://127.0.0.1/demo --cert certs/ca.pem
+  2 DST_E_ADDRESS: nbd://, which is not known: use quic://, https:// or neither
 a time without a unit
   $ dst-quic connect {export}/demo --cert certs/ca.pem --resend-timeout 5
   2 DST_E_DURATION: --resend-timeout "5" has no unit: write 5s
@@ -115,6 +115,33 @@ a replay buffer that is none
 a takeover that would write nothing
   $ dst-quic connect {export}/demo --cert certs/ca.pem --takeover --read-only
   2 DST_E_USAGE: --takeover … --read-only
+a name for who may connect
+  $ dst-quic export disk.img --allow storage.example
+  2 DST_E_ALLOW: "storage.example" is no address or network … not as a name
+a network that is too narrow
+  $ dst-quic export disk.img --allow 192.0.2.0/33
+  2 DST_E_ALLOW: /33 is out of range
+a permission that is none
+  $ dst-quic export disk.img --allow 192.0.2.0/24=wo
+  2 DST_E_ALLOW: "wo" is no permission: write =ro or =rw
+names of certificates that nobody is asked for
+  $ dst-quic export disk.img --allow-name host.example
+  2 DST_E_USAGE: --allow-name goes with --client-ca
+no clients at all
+  $ dst-quic export disk.img --max-sessions 0
+  2 DST_E_USAGE: --max-sessions "0" … from 1 to 4096
+HTTP/3 where clients must show certificates
+  $ dst-quic export disk.img --webtransport-port 4434 --client-ca certs/ca.pem
+  2 DST_E_USAGE: --webtransport-port does not go with --client-ca
+HTTP/3 where QUIC listens
+  $ dst-quic export disk.img --webtransport-port 4433
+  2 DST_E_USAGE: 4433 is where QUIC listens
+HTTP/3 and no WebTransport
+  $ dst-quic export disk.img --webtransport-port 4434 --no-webtransport
+  2 DST_E_USAGE: --webtransport-port … --no-webtransport
+a client certificate without its key
+  $ dst-quic connect {export}/demo --cert certs/ca.pem --client-cert certs/client.pem
+  2 DST_E_USAGE: --client-cert and --client-key go together
 days that are none
   $ dst-quic cert --days soon
   2 DST_E_USAGE: number of days
@@ -170,6 +197,12 @@ a key of another certificate
 a key that others may read
   $ dst-quic export memory:1M --cert certs/server.pem --key open-key.pem
   1 DST_E_KEY_MODE: open-key.pem
+a CA for clients that is none
+  $ dst-quic export memory:1M --client-ca certs/client.pem
+  1 DST_E_CERT_FILE: certs/client.pem … no authority's
+a client's certificate that is the export's
+  $ dst-quic connect {export}/demo --cert certs/ca.pem --client-cert certs/server.pem --client-key certs/server-key.pem
+  1 DST_E_CERT_USAGE: not made for use as a TLS client
 an expired certificate to export with
   $ dst-quic export memory:1M --cert expired/server.pem --key expired/server-key.pem
   1 DST_E_CERT_EXPIRED: expired on
@@ -198,10 +231,10 @@ a host that does not resolve
   1 DST_E_RESOLVE: "no-such-host.invalid" does not resolve
 a host that refuses
   $ dst-quic connect {closed}/demo --cert certs/ca.pem
-  1 DST_E_REFUSED: nothing listens on UDP port
+  1 DST_E_REFUSED: QUIC: nothing listens on UDP port … WebTransport: nothing listens on TCP port
 a host that never answers
   $ dst-quic connect {silent}/demo --cert certs/ca.pem
-  1 DST_E_UNREACHABLE: did not answer within 10 s
+  1 DST_E_UNREACHABLE: QUIC: … did not answer within 10 s … UDP port … WebTransport: … TCP port
 checksums with none in common
   $ dst-quic connect {export}/demo --cert certs/ca.pem --checksum none
   1 DST_E_CHECKSUM_NONE: --checksum

@@ -24,6 +24,9 @@ const TEMPORARY = tmpdir();
 /** Where an export keeps its claims, in the folder that it runs in: never in a user's own. */
 export const STATE_FOLDER_NAME = 'state';
 
+/** Where a client keeps what worked, likewise. */
+export const CACHE_FOLDER_NAME = 'cache';
+
 /** What may take this long hangs. */
 const DEADLINE_MS = 30_000;
 
@@ -95,6 +98,7 @@ export function startProgram(
       TMPDIR: `${options.cwd ?? TEMPORARY}`,
       ...options.env,
       STATE_DIRECTORY: join(`${options.cwd ?? TEMPORARY}`, STATE_FOLDER_NAME),
+      CACHE_DIRECTORY: join(`${options.cwd ?? TEMPORARY}`, CACHE_FOLDER_NAME),
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -5,6 +5,7 @@ import type { Link } from '../../src/client/link.js';
 import { SessionIdentity } from '../../src/client/session-identity.js';
 import { LEAVE_TIMEOUT_MS, WELCOME_PATIENCE_MS } from '../../src/limits.js';
 import { KIND } from '../../src/protocol/kinds.js';
+import { SAMPLE_DESCRIPTION } from '../protocol/samples.js';
 import { comes, ends, pass, VirtualClock } from '../support/virtual-time.js';
 import { FakeExport } from './fake-export.js';
 import { failsWith } from './support.js';
@@ -60,6 +61,20 @@ test('each HELLO has the same session and a higher epoch; only the first is not 
     hellos.map((each) => each?.takeover),
     [true, false, false],
     'one that was fenced itself must not fence whoever did it',
+  );
+});
+
+test('once it was welcomed as a reader a session says that it only reads', async () => {
+  const { clock, fake, open, hello } = newWorld();
+  for (const [number, readOnly] of [false, true, false].entries()) {
+    const opening = open();
+    await hello(number);
+    fake.peer(number).welcome({ export: { ...SAMPLE_DESCRIPTION, readOnly } });
+    await ends(clock, opening, 'WELCOME');
+  }
+  assert.deepEqual(
+    fake.peers.map(({ hello }) => hello?.readOnly),
+    [false, false, true],
   );
 });
 

@@ -23,7 +23,7 @@ function flippingNetwork(random: () => number, share: () => number) {
   return { split, flips: () => flips };
 }
 
-for (const checksum of ['blake3', 'xxh128', 'crc32c', 'sha256'] as const) {
+for (const checksum of ['blake3', 'blake2b', 'xxh128', 'crc32c', 'sha256'] as const) {
   test(`damaged payloads are sent again, and reach neither disk nor reader (${checksum})`, async (t) => {
     const { split, flips } = flippingNetwork(randomFrom(SEED), () => 0.3);
     const { remote, device } = await newRemote(t, {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import { Link, type LinkHandlers, type LinkRequest } from '../../src/client/link.js';
+import type { LinkRequest } from '../../src/client/greeting.js';
+import { Link, type LinkHandlers } from '../../src/client/link.js';
 import type { DstError } from '../../src/errors.js';
 import { PINGS_UNANSWERED_MAX } from '../../src/limits.js';
 import { KIND } from '../../src/protocol/kinds.js';

@@ -10,6 +10,7 @@ import { type MemoryConnection, MemoryNetwork } from '../../src/transport/memory
 import type { ChecksumName } from '../../wasm/checksums.js';
 import { startCluster } from '../support/cluster.js';
 import { FaultyDevice } from '../support/faulty-device.js';
+import { NETWORK_TRANSPORTS, skipTransport } from '../support/transports.js';
 import { soon, until } from '../support/wait.js';
 import { failsWith, MIB, newRemote, pattern, randomFrom, read, write } from './support.js';
 
@@ -207,17 +208,23 @@ test('a connection that dies between WELCOME and its first use is replaced', asy
   assert.equal(dials, 2);
 });
 
-test('a QUIC connection that is lost is replaced, with nothing lost', async (t) => {
-  const device = new FaultyDevice(new MemoryDevice(MIB));
-  const cluster = await startCluster('quic', device);
-  t.after(() => cluster.close());
-  const remote = await cluster.connect();
-  const hold = device.hold(({ name }) => name === 'write', 'after');
-  const writing = write(remote, 0, pattern(4096, 1));
-  await soon(hold.arrived, 'the write');
-  cluster.cut();
-  hold.release();
-  await soon(writing, 'the write');
-  assert.equal(device.commands.length, 1);
-  assert.ok((await read(remote, 0, 4096)).equals(pattern(4096, 1)));
-});
+for (const transport of NETWORK_TRANSPORTS) {
+  const skip = skipTransport(transport);
+
+  test(`a connection that is lost is replaced, with nothing lost (${transport})`, {
+    skip,
+  }, async (t) => {
+    const device = new FaultyDevice(new MemoryDevice(MIB));
+    const cluster = await startCluster(transport, device);
+    t.after(() => cluster.close());
+    const remote = await cluster.connect();
+    const hold = device.hold(({ name }) => name === 'write', 'after');
+    const writing = write(remote, 0, pattern(4096, 1));
+    await soon(hold.arrived, 'the write');
+    cluster.cut();
+    hold.release();
+    await soon(writing, 'the write');
+    assert.equal(device.commands.length, 1);
+    assert.ok((await read(remote, 0, 4096)).equals(pattern(4096, 1)));
+  });
+}

@@ -4,13 +4,18 @@ import { MemoryDevice } from '../../src/block/memory-device.js';
 import { joinPayload, payloadOf } from '../../src/block/payload.js';
 import { DstError, type ErrnoName } from '../../src/errors.js';
 import { TRANSACTION_SPLIT_BYTES } from '../../src/limits.js';
-import { startCluster, TRANSPORTS } from '../support/cluster.js';
+import { startCluster } from '../support/cluster.js';
 import { FaultyDevice } from '../support/faulty-device.js';
+import { skipTransport, TRANSPORTS } from '../support/transports.js';
 import { soon } from '../support/wait.js';
 import { failsWith, MIB, newRemote, pattern, read, write } from './support.js';
 
 for (const transport of TRANSPORTS) {
-  test(`32 MiB are written and read as transactions side by side (${transport})`, async (t) => {
+  const skip = skipTransport(transport);
+
+  test(`32 MiB are written and read as transactions side by side (${transport})`, {
+    skip,
+  }, async (t) => {
     const device = new FaultyDevice(new MemoryDevice(40 * MIB));
     const cluster = await startCluster(transport, device);
     t.after(() => cluster.close());

@@ -57,6 +57,7 @@ for (const code of [
   'DST_E_REFUSED',
   'DST_E_UNREACHABLE',
   'DST_E_GOING_AWAY',
+  'DST_E_SESSIONS',
   'DST_E_CONNECTION_LOST',
   'DST_E_TIMEOUT',
   'DST_E_BUSY',
