@@ -9,6 +9,17 @@ import type {
 } from './transport.js';
 import { throwIfAborted } from './wait-for.js';
 
+/** The end of a connection that sent something. */
+export type Sender = 'client' | 'export';
+
+/** Breaks bytes, as no transport that authenticates its packets would. */
+export interface Damage {
+  /** On their way: what it returns arrives in place of what one `write` was given. */
+  onTheWay?(bytes: Buffer, sender: Sender): Buffer;
+  /** In memory: the receiver was handed this piece, and may still hold some of it. */
+  afterReceipt?(piece: Buffer, sender: Sender): void;
+}
+
 /** How the in-memory network behaves; tests inject faults here. */
 export interface MemoryNetworkOptions {
   /** One-way delay of the next piece, ms; 0 is the next turn of the event loop. */
@@ -17,6 +28,7 @@ export interface MemoryNetworkOptions {
   readonly split?: (bytes: Buffer) => Buffer[];
   /** Runs a task after a delay; tests put a virtual clock here. */
   readonly schedule?: (task: () => void, delayMs: number) => void;
+  readonly damage?: Damage;
 }
 
 /**
@@ -39,6 +51,7 @@ export class MemoryNetwork {
           if (delayMs === 0) setImmediate(task);
           else setTimeout(task, delayMs);
         }),
+      damage: options.damage ?? {},
     };
   }
 
@@ -68,8 +81,8 @@ export class MemoryNetwork {
       throw new DstError('DST_E_UNREACHABLE', 'nobody listens on the in-memory network');
     }
     const address = { address: 'memory', port: ++this.#count };
-    const client = new MemoryConnection(this.#options, address);
-    const server = new MemoryConnection(this.#options, address);
+    const client = new MemoryConnection(this.#options, address, 'client');
+    const server = new MemoryConnection(this.#options, address, 'export');
     client.join(server);
     server.join(client);
     this.#pairs.add(client);
@@ -88,6 +101,7 @@ export class MemoryNetwork {
 export class MemoryConnection implements Connection {
   readonly transport = 'memory';
   readonly peer: PeerAddress;
+  readonly #end: Sender;
   readonly #options: Required<MemoryNetworkOptions>;
   readonly #streams = new Map<number, MemoryStream>();
   #other: MemoryConnection | undefined;
@@ -96,9 +110,10 @@ export class MemoryConnection implements Connection {
   #closed: CloseReason | undefined;
   #nextStream = 0;
 
-  constructor(options: Required<MemoryNetworkOptions>, peer: PeerAddress) {
+  constructor(options: Required<MemoryNetworkOptions>, peer: PeerAddress, end: Sender) {
     this.#options = options;
     this.peer = peer;
+    this.#end = end;
   }
 
   get closed(): boolean {
@@ -125,13 +140,13 @@ export class MemoryConnection implements Connection {
 
   close(message: string): void {
     if (this.closed) return;
-    this.#end({ message });
+    this.#terminate({ message });
     this.#options.schedule(() => this.#other?.cut(message), this.#options.delayMs());
   }
 
   /** Ends both sides at once; what is on its way never arrives. */
   cut(message = 'the connection was cut'): void {
-    this.#end({ message });
+    this.#terminate({ message });
     const other = this.#other;
     if (other !== undefined && !other.closed) other.cut(message);
   }
@@ -140,13 +155,16 @@ export class MemoryConnection implements Connection {
 
   /** Bytes for the other side's stream of the same number, in order and after a delay. */
   carry(stream: MemoryStream, pieces: readonly Buffer[], taken: (() => void) | undefined): void {
-    const bytes = Buffer.concat(pieces as Buffer[]);
+    const sent = Buffer.concat(pieces as Buffer[]);
+    const { damage } = this.#options;
+    const bytes = damage.onTheWay?.(sent, this.#end) ?? sent;
     const other = this.#other;
     for (const piece of this.#options.split(bytes)) {
       stream.enqueue((done) => {
         this.#options.schedule(() => {
           if (!this.closed && other !== undefined && !other.closed) {
             other.#arrive(stream.id, piece);
+            damage.afterReceipt?.(piece, this.#end);
           }
           done();
         }, this.#options.delayMs());
@@ -170,7 +188,7 @@ export class MemoryConnection implements Connection {
     return stream;
   }
 
-  #end(reason: CloseReason): void {
+  #terminate(reason: CloseReason): void {
     if (this.closed) return;
     this.#closed = reason;
     this.#streams.clear();
