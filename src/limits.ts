@@ -144,6 +144,9 @@ export const CERTIFICATE_DAYS_MAX = 3650;
 /** Made certificates begin this much earlier, for peers whose clocks are behind. */
 export const CERTIFICATE_BACKDATE_MS = 60 * 60 * 1000;
 
+/** Of a client's common name (RFC 5280, A.1, ub-common-name). */
+export const CERTIFICATE_NAME_CHARACTERS_MAX = 64;
+
 /** Names in one certificate: more than a handful bloats every handshake. */
 export const CERTIFICATE_HOSTS_MAX = 64;
 

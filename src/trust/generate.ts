@@ -3,7 +3,12 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { DstError } from '../errors.js';
-import { CERTIFICATE_BACKDATE_MS, CERTIFICATE_DAYS_MAX, CERTIFICATE_HOSTS_MAX } from '../limits.js';
+import {
+  CERTIFICATE_BACKDATE_MS,
+  CERTIFICATE_DAYS_MAX,
+  CERTIFICATE_HOSTS_MAX,
+  CERTIFICATE_NAME_CHARACTERS_MAX,
+} from '../limits.js';
 import type { Purpose } from './certificate-checks.js';
 import { type Host, parseHost } from './host.js';
 import type { Issued, Validity } from './issue.js';
@@ -91,6 +96,62 @@ export async function generateCertificates(
   };
 }
 
+export interface ClientCertificateOptions {
+  /** Where the authority is. */
+  readonly directory: string;
+  /** The common name: 1 to CERTIFICATE_NAME_CHARACTERS_MAX of letters, digits, `.`, `_`, `@` and `-`. */
+  readonly name: string;
+  /** 1 to CERTIFICATE_DAYS_MAX. */
+  readonly days: number;
+  readonly now?: Date;
+}
+
+export interface ClientCertificate {
+  readonly certificatePath: string;
+  readonly keyPath: string;
+  readonly validUntil: Date;
+}
+
+/**
+ * Makes one more client's certificate, `client-NAME.pem`, from the authority in the directory,
+ * and changes nothing else there: exports may be pinned.
+ *
+ * Throws DST_E_CERT_CLIENT_NAME, DST_E_CERT_DAYS, DST_E_CERT_DIRECTORY, or DST_E_CERT_CA where
+ * there is no authority that can be used.
+ */
+export async function generateClientCertificate(
+  options: ClientCertificateOptions,
+): Promise<ClientCertificate> {
+  const { directory, name, days, now = new Date() } = options;
+  checkClientName(name);
+  checkDays(days);
+  const authority = findAuthority(pathsIn(directory), now);
+  if (authority === undefined) throw noAuthority(directory);
+  const validity = leafValidity(authority.certificate, days, now);
+  const issued = await makeLeaf(authority, 'client', [], validity, name);
+  const certificatePath = join(directory, `client-${name}.pem`);
+  const keyPath = join(directory, `client-${name}-key.pem`);
+  writePair(certificatePath, keyPath, issued);
+  return { certificatePath, keyPath, validUntil: validity.notAfter };
+}
+
+/** It is a part of the files' names, and must not make `client-key.pem` of them. */
+function checkClientName(name: string): void {
+  const fits = /^[A-Za-z0-9._@-]+$/.test(name) && name.length <= CERTIFICATE_NAME_CHARACTERS_MAX;
+  if (fits && name !== 'key' && !name.endsWith('-key')) return;
+  throw new DstError(
+    'DST_E_CERT_CLIENT_NAME',
+    `${JSON.stringify(name)} cannot name a client: give up to ${CERTIFICATE_NAME_CHARACTERS_MAX} letters, digits, dots, @, _ and -, not ending in "key"`,
+  );
+}
+
+function noAuthority(directory: string): DstError {
+  return new DstError(
+    'DST_E_CERT_CA',
+    `${directory} has no authority that is in date to sign with: run "dst-quic cert --dir ${directory}" without --client first`,
+  );
+}
+
 function parseHosts(texts: readonly string[]): Host[] {
   if (texts.length > CERTIFICATE_HOSTS_MAX) {
     throw new DstError(
@@ -176,9 +237,10 @@ async function makeLeaf(
   purpose: Purpose,
   hosts: readonly Host[],
   validity: Validity,
+  commonName = `dst-quic ${purpose}`,
 ): Promise<Issued> {
   const { issueLeaf } = await loadIssuer();
-  return issueLeaf(authority, { commonName: `dst-quic ${purpose}`, purpose, hosts, validity });
+  return issueLeaf(authority, { commonName, purpose, hosts, validity });
 }
 
 /** Loaded on demand: it costs every other command a quarter of a second. */

@@ -25,6 +25,12 @@ an option without its value
 nothing to export
   $ dst-quic export
   2 DST_E_USAGE: missing required argument 'store'
+a client whose name cannot be a file's
+  $ dst-quic cert --client a/b
+  2 DST_E_CERT_CLIENT_NAME: "a/b" cannot name a client
+a client certificate without a CA to sign it
+  $ dst-quic cert --dir none --client backup
+  1 DST_E_CERT_CA: none has no authority … without --client first
 no certificate to trust
   $ dst-quic connect 127.0.0.1/demo
   2 DST_E_USAGE: --cert <file>' not specified

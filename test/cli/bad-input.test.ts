@@ -36,7 +36,7 @@ import {
 } from './command.js';
 
 /** So that a typing error in the table cannot make a case vanish. */
-const CASE_COUNT = 85;
+const CASE_COUNT = 87;
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
