@@ -1,3 +1,5 @@
+import type { X509Certificate } from 'node:crypto';
+
 /**
  * The seam below which QUIC, WebTransport and the in-memory pair of the tests are alike.
  *
@@ -39,9 +41,16 @@ export interface CloseReason {
 
 export interface Connection {
   readonly transport: 'quic' | 'webtransport' | 'memory';
+  /** Over WebTransport: what that runs on, TCP ('http/2') or UDP ('http/3'). */
+  readonly protocol?: 'http/2' | 'http/3';
   readonly peer: PeerAddress;
-  /** On a client: SHA-256 of the certificate that the export showed. */
+  /** SHA-256 of the certificate that the export showed, as its client or the export sees it. */
   readonly serverCertificateSha256?: Buffer;
+  /**
+   * On an export that asks for one: what the client showed. It is set only where the transport
+   * has verified it, and that the client has its key.
+   */
+  readonly clientCertificate?: X509Certificate;
   /** Client side only. Throws a `DstError` when the peer allows no more or it is closed. */
   openStream(): Stream;
   /** Export side: called for each stream that the peer opens. */
@@ -71,6 +80,8 @@ export interface DialLimits {
 export interface Listener {
   readonly address: PeerAddress;
   readonly transport: Connection['transport'];
+  /** As its connections'. */
+  readonly protocol?: NonNullable<Connection['protocol']>;
   onConnection(handler: (connection: Connection) => void): void;
   close(): Promise<void>;
 }

@@ -24,9 +24,9 @@ function receive(stream: Stream, lengthBytes: number): Promise<Buffer> {
 }
 
 for (const transport of TRANSPORTS) {
-  const { name } = transport;
+  const { name, skip = false } = transport;
 
-  test(`${name}: bytes arrive in order, whatever the pieces`, async (t) => {
+  test(`${name}: bytes arrive in order, whatever the pieces`, { skip }, async (t) => {
     const { client, server } = await connectedPair(t, transport);
     const incoming = new Promise<Stream>((resolve) => server.onStream(resolve));
     const stream = client.openStream();
@@ -41,7 +41,7 @@ for (const transport of TRANSPORTS) {
     assert.ok(received.equals(all));
   });
 
-  test(`${name}: streams carry bytes both ways`, async (t) => {
+  test(`${name}: streams carry bytes both ways`, { skip }, async (t) => {
     const { client, server } = await connectedPair(t, transport);
     server.onStream((stream) => stream.onData((chunk) => stream.write([chunk])));
     const stream = client.openStream();
@@ -50,7 +50,7 @@ for (const transport of TRANSPORTS) {
     assert.equal((await echo).toString(), 'hello');
   });
 
-  test(`${name}: 64 MiB over 32 streams at once arrive whole`, async (t) => {
+  test(`${name}: 64 MiB over 32 streams at once arrive whole`, { skip }, async (t) => {
     const STREAMS = 32;
     const EACH_BYTES = 2 * MIB;
     const { client, server } = await connectedPair(t, transport);
@@ -70,7 +70,9 @@ for (const transport of TRANSPORTS) {
     assert.deepEqual((await Promise.all(received)).sort(), expected.sort());
   });
 
-  test(`${name}: writes from within a data handler go on past backpressure`, async (t) => {
+  test(`${name}: writes from within a data handler go on past backpressure`, {
+    skip,
+  }, async (t) => {
     const ROUND_BYTES = 8 * MIB;
     const { client, server } = await connectedPair(t, transport);
     server.onStream((stream) => stream.onData((chunk) => stream.write([chunk])));
@@ -83,7 +85,7 @@ for (const transport of TRANSPORTS) {
     }
   });
 
-  test(`${name}: what arrives before a handler is set is kept for it`, async (t) => {
+  test(`${name}: what arrives before a handler is set is kept for it`, { skip }, async (t) => {
     const { client, server } = await connectedPair(t, transport);
     let echoed = 0;
     server.onStream((stream) => {
@@ -101,7 +103,7 @@ for (const transport of TRANSPORTS) {
     assert.equal((await receive(stream, 5)).toString(), 'early');
   });
 
-  test(`${name}: taken is called when the bytes have been copied`, async (t) => {
+  test(`${name}: taken is called when the bytes have been copied`, { skip }, async (t) => {
     const { client, server } = await connectedPair(t, transport);
     const incoming = new Promise<Stream>((resolve) => server.onStream(resolve));
     const stream = client.openStream();
@@ -114,7 +116,9 @@ for (const transport of TRANSPORTS) {
     assert.ok((await received).every((byte) => byte === 'a'.charCodeAt(0)));
   });
 
-  test(`${name}: taken is called too when the connection ends, and after it`, async (t) => {
+  test(`${name}: taken is called too when the connection ends, and after it`, {
+    skip,
+  }, async (t) => {
     const { client } = await connectedPair(t, transport);
     const stream = client.openStream();
     let taken = 0;
@@ -127,7 +131,7 @@ for (const transport of TRANSPORTS) {
   });
 
   for (const side of ['client', 'server'] as const) {
-    test(`${name}: a close by the ${side} is told once on each side`, async (t) => {
+    test(`${name}: a close by the ${side} is told once on each side`, { skip }, async (t) => {
       const pair = await connectedPair(t, transport);
       const told = { client: 0, server: 0 };
       pair.client.onClose(() => told.client++);
@@ -142,7 +146,7 @@ for (const transport of TRANSPORTS) {
     });
   }
 
-  test(`${name}: who asks after the end is told at once`, async (t) => {
+  test(`${name}: who asks after the end is told at once`, { skip }, async (t) => {
     const { client } = await connectedPair(t, transport);
     client.close('for a reason');
     let message = '';
@@ -152,7 +156,7 @@ for (const transport of TRANSPORTS) {
     assert.equal(message, 'for a reason');
   });
 
-  test(`${name}: the reason of a close reaches the other side`, async (t) => {
+  test(`${name}: the reason of a close reaches the other side`, { skip }, async (t) => {
     const { client, server } = await connectedPair(t, transport);
     const heard = new Promise<string>((resolve) => {
       client.onClose(({ message }) => resolve(message));
@@ -161,23 +165,25 @@ for (const transport of TRANSPORTS) {
     assert.match(await soon(heard, 'the close'), /the export is tired/);
   });
 
-  test(`${name}: no stream is opened on a connection that has ended`, async (t) => {
+  test(`${name}: no stream is opened on a connection that has ended`, { skip }, async (t) => {
     const { client } = await connectedPair(t, transport);
     client.close('done');
     assert.throws(() => client.openStream(), failsWith('DST_E_CONNECTION_LOST'));
     client.keepAlive();
   });
 
-  test(`${name}: streams have numbers of their own, and both ends know the transport`, async (t) => {
+  test(`${name}: streams have numbers of their own, and both ends know the transport`, {
+    skip,
+  }, async (t) => {
     const { client, server } = await connectedPair(t, transport);
     const ids = new Set(Array.from({ length: 10 }, () => client.openStream().id));
     assert.equal(ids.size, 10);
-    assert.equal(client.transport, name);
-    assert.equal(server.transport, name);
+    assert.equal(client.transport, transport.transport);
+    assert.equal(server.transport, transport.transport);
     assert.ok(server.peer.port > 0);
   });
 
-  test(`${name}: connections do not disturb each other`, async (t) => {
+  test(`${name}: connections do not disturb each other`, { skip }, async (t) => {
     const { listener, dial } = await transport.start(t);
     listener.onConnection((connection) => {
       connection.onStream((stream) => stream.onData((chunk) => stream.write([chunk])));

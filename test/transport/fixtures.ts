@@ -10,9 +10,12 @@ import { MemoryNetwork } from '../../src/transport/memory.js';
 import { dialQuic } from '../../src/transport/quic/dial.js';
 import { listenQuic } from '../../src/transport/quic/listen.js';
 import type { Connection, Listener } from '../../src/transport/transport.js';
+import { dialWebTransport } from '../../src/transport/webtransport/dial.js';
+import { listenWebTransport } from '../../src/transport/webtransport/listen.js';
 import { generateCertificates } from '../../src/trust/generate.js';
 import { type Identity, loadServerIdentity } from '../../src/trust/identity.js';
 import { loadServerTrust, type ServerTrust } from '../../src/trust/server-trust.js';
+import { skipWithoutHttp3 } from '../support/tools.js';
 import { soon } from '../support/wait.js';
 
 /** A fresh directory that is gone after the test. */
@@ -57,6 +60,20 @@ export async function quicListener(
   return listener;
 }
 
+/** One WebTransport listener on a free port, which ends with the test. */
+export async function webTransportListener(
+  t: TestContext,
+  identity: Identity,
+  options: { host?: string; protocol?: 'http/2' | 'http/3' } = {},
+): Promise<Listener> {
+  const { host = '127.0.0.1', protocol = 'http/2' } = options;
+  const all = await listenWebTransport({ host, port: 0, identity, log: silentLog, protocol });
+  const [listener] = all;
+  if (listener === undefined) throw new Error(`nothing listens on ${host}`);
+  t.after(() => listener.close());
+  return listener;
+}
+
 /** A UDP port of this machine on which nothing listens. */
 export async function closedPort(): Promise<number> {
   const socket = createSocket('udp4');
@@ -70,6 +87,10 @@ export async function closedPort(): Promise<number> {
 
 export interface Transport {
   readonly name: string;
+  /** What its connections call it. */
+  readonly transport: Connection['transport'];
+  /** Why it cannot be had here. */
+  readonly skip?: string | false;
   /** A listener, and a way to dial it; both end with the test. */
   start(t: TestContext): Promise<{ listener: Listener; dial: () => Promise<Connection> }>;
 }
@@ -77,6 +98,7 @@ export interface Transport {
 export const TRANSPORTS: readonly Transport[] = [
   {
     name: 'memory',
+    transport: 'memory',
     async start(t) {
       const network = new MemoryNetwork();
       t.after(() => network.cut());
@@ -85,6 +107,7 @@ export const TRANSPORTS: readonly Transport[] = [
   },
   {
     name: 'quic',
+    transport: 'quic',
     async start(t) {
       const { identity, authority } = await certificatesFor(t, ['127.0.0.1']);
       const listener = await quicListener(t, identity);
@@ -97,7 +120,30 @@ export const TRANSPORTS: readonly Transport[] = [
       return { listener, dial };
     },
   },
+  webTransport('http/2', false),
+  webTransport('http/3', await skipWithoutHttp3()),
 ];
+
+function webTransport(protocol: 'http/2' | 'http/3', skip: string | false): Transport {
+  return {
+    name: `webtransport over ${protocol}`,
+    transport: 'webtransport',
+    skip,
+    async start(t) {
+      const { identity, authority } = await certificatesFor(t, ['127.0.0.1']);
+      const listener = await webTransportListener(t, identity, { protocol });
+      const { port } = listener.address;
+      const dial = async () => {
+        const protocols = [protocol];
+        const trust = authority;
+        const connection = await dialWebTransport({ host: '127.0.0.1', port, trust, protocols });
+        t.after(() => connection.close('the test is over'));
+        return connection;
+      };
+      return { listener, dial };
+    },
+  };
+}
 
 /** Both ends of one connection. */
 export async function connectedPair(

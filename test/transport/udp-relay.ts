@@ -11,7 +11,12 @@ export interface UdpRelay {
   packetBytesMax: number;
 }
 
-export async function udpRelay(t: TestContext, serverPort: number): Promise<UdpRelay> {
+/** `answered` is called with each packet of the server's, before it goes on its way. */
+export async function udpRelay(
+  t: TestContext,
+  serverPort: number,
+  answered: (packet: Buffer) => void = () => {},
+): Promise<UdpRelay> {
   const front = await boundSocket(t);
   const back = await boundSocket(t);
   const relay = { port: front.address().port, packetBytesMax: Infinity };
@@ -21,6 +26,7 @@ export async function udpRelay(t: TestContext, serverPort: number): Promise<UdpR
     if (packet.length <= relay.packetBytesMax) back.send(packet, serverPort, HOST);
   });
   back.on('message', (packet) => {
+    answered(packet);
     const passes = packet.length <= relay.packetBytesMax && clientPort !== undefined;
     if (passes) front.send(packet, clientPort, HOST);
   });
