@@ -126,7 +126,7 @@ function assertPrivate({ folder }: Ends): void {
 async function tracesAreWhole({ both }: Ends): Promise<void> {
   // The tracer ends after what it traced.
   for (const { tracePath, child } of both) {
-    const last = new RegExp(`^${child.pid} \\+\\+\\+ (exited|killed)`, 'm');
+    const last = new RegExp(`^${child.pid} +\\+\\+\\+ (exited|killed)`, 'm');
     await until(() => last.test(readFileSync(tracePath, 'utf8')), 'the end of the trace');
   }
 }

@@ -9,6 +9,7 @@ import { HostAddresses } from '../../src/transport/host-addresses.js';
 import { MemoryNetwork } from '../../src/transport/memory.js';
 import { dialQuic, type QuicDialOptions } from '../../src/transport/quic/dial.js';
 import type { Connection } from '../../src/transport/transport.js';
+import type { Identity } from '../../src/trust/identity.js';
 import { soon, until } from '../support/wait.js';
 import { certificatesFor, closedPort, failsWith, quicListener } from './fixtures.js';
 
@@ -26,6 +27,20 @@ async function blackHole(t: TestContext, address = FIRST, port = 0) {
   await once(socket, 'listening');
   hole.port = socket.address().port;
   return hole;
+}
+
+/** A listener at the second address, and a black hole at the same port of the first. */
+async function listenerBesideHole(t: TestContext, identity: Identity): Promise<number> {
+  for (;;) {
+    const { port } = (await quicListener(t, identity, SECOND)).address;
+    try {
+      await blackHole(t, FIRST, port);
+      return port;
+    } catch (error) {
+      // Another process may have the port at that address.
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    }
+  }
 }
 
 /** Dials a name that has these addresses, and hangs up. */
@@ -162,8 +177,7 @@ test('an address to which there is no way leaves its turn at once', async (t) =>
 
 test('an address that does not answer leaves its share of the time to the next', async (t) => {
   const { identity, pin: trust } = await certificatesFor(t, [HOST]);
-  const { port } = (await quicListener(t, identity, SECOND)).address;
-  await blackHole(t, FIRST, port);
+  const port = await listenerBesideHole(t, identity);
   const startMs = performance.now();
   const connection = await dialNamed([FIRST, SECOND], { port, trust, timeoutMs: 4_000 });
   assert.equal(connection.peer.address, SECOND);
@@ -173,8 +187,7 @@ test('an address that does not answer leaves its share of the time to the next',
 
 test('each attempt begins at another address', async (t) => {
   const { identity, pin: trust } = await certificatesFor(t, [HOST]);
-  const { port } = (await quicListener(t, identity, SECOND)).address;
-  await blackHole(t, FIRST, port);
+  const port = await listenerBesideHole(t, identity);
   for (const attempt of [1, 3]) {
     const startMs = performance.now();
     const connection = await dialNamed([FIRST, SECOND], { port, trust, attempt });
