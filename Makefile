@@ -13,6 +13,7 @@ DST_QUIC := bin/dst-quic
 FILE ?=
 NAME ?= $(if $(FILE),,demo)
 LISTEN ?= 127.0.0.1:4433
+ALLOW ?=
 
 DEMO_IMAGE := .build/demo.img
 DEMO_SIZE := 1G
@@ -44,9 +45,10 @@ certs/server.pem: | build
 	@$(DST_QUIC) cert --dir certs
 
 .PHONY: run-export
-run-export: build | certs/server.pem ## Export a 1 GiB demo image, or FILE=… [NAME=…] [LISTEN=HOST:PORT]
+run-export: build | certs/server.pem ## Export a 1 GiB demo image, or FILE=… [NAME=…] [LISTEN=HOST:PORT ALLOW=CIDR]
 	@mkdir -p .build
 	@exec $(DST_QUIC) export --log-format text --listen '$(LISTEN)' \
+	  $(if $(ALLOW),--allow '$(ALLOW)') \
 	  --cert certs/server.pem --key certs/server-key.pem \
 	  $(if $(NAME),--name '$(NAME)') \
 	  $(if $(FILE),-- '$(FILE)',--size $(DEMO_SIZE) -- $(DEMO_IMAGE))
@@ -67,9 +69,17 @@ test: build tools ## Run every test
 simulate: build ## Look for lost data in simulated time, for SECONDS=30; SEED=… replays one
 	@SECONDS='$(or $(SECONDS),30)' $(NODE) dist/test/simulation/run.js
 
+.PHONY: fuzz
+fuzz: build ## Send mutated frames to either end, for SECONDS=60; SEED=… [TARGET=…] replays one
+	@SECONDS='$(or $(SECONDS),60)' $(NODE) --expose-gc dist/test/fuzz/run.js
+
 .PHONY: bench
 bench: build tools ## Measure beside our peers
 	@node dist/test/bench/bench.js
+
+.PHONY: bench-hash
+bench-hash: build ## Measure checksums, in place and on threads
+	@$(NODE) dist/test/bench/hash-bench.js
 
 .PHONY: faults
 faults: build tools ## Break everything under a load, and write docs/RELIABILITY.md (ONLY=… one)

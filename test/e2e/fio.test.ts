@@ -2,18 +2,20 @@
 import assert from 'node:assert/strict';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { describe, test } from 'node:test';
-import { startPair } from '../support/end-to-end.js';
+import { SCHEMES, startPair } from '../support/end-to-end.js';
 import { skipWithout } from '../support/tools.js';
 import { FIO_STORE_BYTES, runVerifyingFio } from './fio.js';
 
 describe('fio, 4 jobs of depth 32, mixed sizes', { skip: skipWithout('fio') }, () => {
-  test('reads and writes, and verifies what it wrote', async (t) => {
-    const pair = await startPair(t, { sizeBytes: FIO_STORE_BYTES });
-    const result = await runVerifyingFio(t, pair, 'randrw');
-    assert.equal(result.code, 0, result.errors);
-    assert.ok(result.writtenBytes > FIO_STORE_BYTES / 4);
-    await pair.stop();
-  });
+  for (const scheme of SCHEMES) {
+    test(`reads and writes, and verifies what it wrote (${scheme})`, async (t) => {
+      const pair = await startPair(t, { scheme, sizeBytes: FIO_STORE_BYTES });
+      const result = await runVerifyingFio(t, pair, 'randrw');
+      assert.equal(result.code, 0, result.errors);
+      assert.ok(result.writtenBytes > FIO_STORE_BYTES / 4);
+      await pair.stop();
+    });
+  }
 
   test('writes all, and finds it all; one damaged byte would be noticed', async (t) => {
     const pair = await startPair(t, { sizeBytes: FIO_STORE_BYTES });

@@ -1,10 +1,12 @@
-/** Garbage at the bridge's socket and at the export's port harms nobody. */
+/** Garbage at the bridge's socket and at the export's ports harms nobody. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { createConnection, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { connect as connectTls } from 'node:tls';
 import { promisify } from 'node:util';
 import { runCommand } from '../cli/command.js';
 import { clientFlags, goData, option } from '../nbd/support.js';
@@ -18,7 +20,7 @@ import {
   tool,
 } from '../support/end-to-end.js';
 import { skipWithout } from '../support/tools.js';
-import { until } from '../support/wait.js';
+import { soon, until } from '../support/wait.js';
 
 const NBD_OPT_EXPORT_NAME = 1;
 const NBD_OPT_GO = 7;
@@ -101,6 +103,51 @@ test('random datagrams at the port of the export', {
 
   await serves(t, pair);
   assert.equal(openDescriptors(pair.exporting), descriptors);
+  const growthBytes = residentBytes(pair.exporting) - before;
+  t.diagnostic(`grew by ${growthBytes} bytes`);
+  assert.ok(growthBytes < GROWTH_BYTES_MAX, `grew by ${growthBytes} bytes`);
+  await pair.stop();
+});
+
+const GARBAGE_CONNECTIONS = 30;
+
+const NOTHING = Buffer.alloc(0);
+
+/** What every client of HTTP/2 begins with, and an empty SETTINGS frame (RFC 9113, 3.4). */
+const HTTP2_PREFACE = Buffer.concat([
+  Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
+  Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]),
+]);
+
+/** Sends garbage after `head`; the export may leave it to us to hang up. */
+async function offer(socket: Socket, head: Buffer): Promise<void> {
+  // Whichever way the export hangs up.
+  socket.on('error', () => {});
+  socket.resume();
+  const sent = new Promise<void>((resolve) => {
+    socket.once('close', () => resolve());
+    socket.end(Buffer.concat([head, randomBytes(GARBAGE_BYTES / 8)]), resolve);
+  });
+  await soon(sent, 'the garbage to be sent');
+  socket.destroy();
+}
+
+test('garbage at the TCP port of the export', { skip: skipWithout('nbdinfo') }, async (t) => {
+  const pair = await startPair(t, { scheme: 'https', sizeBytes: MIB });
+  const { hostname, port } = new URL(pair.address);
+  const place = { host: hostname, port: Number(port) };
+  const ca = readFileSync(join(pair.folder, 'certs/ca.pem'));
+  const tls = () => connectTls({ ...place, ca, ALPNProtocols: ['h2'] });
+  const descriptors = openDescriptors(pair.exporting);
+  const before = residentBytes(pair.exporting);
+  for (let i = 0; i < GARBAGE_CONNECTIONS; i++) {
+    await offer(createConnection(place), NOTHING);
+    await offer(tls(), NOTHING);
+  }
+  await until(() => openDescriptors(pair.exporting) === descriptors, 'all have gone');
+  // Node (20) keeps such a one, and reads no more of it, until our time for it is over.
+  for (let i = 0; i < GARBAGE_CONNECTIONS; i++) await offer(tls(), HTTP2_PREFACE);
+  await serves(t, pair);
   const growthBytes = residentBytes(pair.exporting) - before;
   t.diagnostic(`grew by ${growthBytes} bytes`);
   assert.ok(growthBytes < GROWTH_BYTES_MAX, `grew by ${growthBytes} bytes`);

@@ -4,23 +4,25 @@ import { randomFillSync } from 'node:crypto';
 import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { MIB, peakResidentBytes, startPair, tool } from '../support/end-to-end.js';
+import { MIB, peakResidentBytes, SCHEMES, startPair, tool } from '../support/end-to-end.js';
 import { skipWithout } from '../support/tools.js';
 
 const COPIED_BYTES = 512 * MIB;
 const RESIDENT_BYTES_MAX = 300 * 1e6;
 
-test('512 MiB in and out keep each process under 300 MB resident', {
-  skip: skipWithout('nbdcopy'),
-}, async (t) => {
-  const pair = await startPair(t, { sizeBytes: COPIED_BYTES });
-  const source = join(pair.folder, 'source.img');
-  const chunk = randomFillSync(Buffer.alloc(32 * MIB));
-  for (let i = 0; i < COPIED_BYTES / chunk.length; i++) appendFileSync(source, chunk);
-  await tool(t, 'nbdcopy', '--flush', source, pair.uri);
-  await tool(t, 'nbdcopy', pair.uri, 'null:');
-  const peaksBytes = [pair.exporting, pair.connecting].map(peakResidentBytes);
-  t.diagnostic(`peaks of export and connect: ${peaksBytes.join(', ')} bytes`);
-  await pair.stop();
-  for (const peakBytes of peaksBytes) assert.ok(peakBytes < RESIDENT_BYTES_MAX, `${peaksBytes}`);
-});
+for (const scheme of SCHEMES) {
+  test(`512 MiB in and out keep each process under 300 MB resident (${scheme})`, {
+    skip: skipWithout('nbdcopy'),
+  }, async (t) => {
+    const pair = await startPair(t, { scheme, sizeBytes: COPIED_BYTES });
+    const source = join(pair.folder, 'source.img');
+    const chunk = randomFillSync(Buffer.alloc(32 * MIB));
+    for (let i = 0; i < COPIED_BYTES / chunk.length; i++) appendFileSync(source, chunk);
+    await tool(t, 'nbdcopy', '--flush', source, pair.uri);
+    await tool(t, 'nbdcopy', pair.uri, 'null:');
+    const peaksBytes = [pair.exporting, pair.connecting].map(peakResidentBytes);
+    t.diagnostic(`peaks of export and connect: ${peaksBytes.join(', ')} bytes`);
+    await pair.stop();
+    for (const peakBytes of peaksBytes) assert.ok(peakBytes < RESIDENT_BYTES_MAX, `${peaksBytes}`);
+  });
+}

@@ -13,6 +13,7 @@ import {
   type Pair,
   type PairOptions,
   readyUri,
+  SCHEMES,
   startPair,
   tool,
 } from '../support/end-to-end.js';
@@ -52,20 +53,22 @@ async function takenOver(t: TestContext, options: PairOptions = {}) {
   return { pair, client, second, uri };
 }
 
-test('a second writer is refused, and told who the first is', async (t) => {
-  const pair = await startPair(t);
-  const second = await connectToo(t, pair).outcome;
-  assert.equal(second.code, 1);
-  assert.equal(second.stdout, '');
-  assert.match(
-    messageLines(second).join('\n'),
-    /^dst-quic: 127\.0\.0\.1:\d+ writes to export "disk" since \d{4}-\d\d-\d\dT.*\(DST_E_BUSY\)$/,
-  );
-  const client = await RawClient.ready(t, pair.socketPath);
-  assert.equal(await write(client), 0);
-  client.socket.destroy();
-  await pair.stop();
-});
+for (const scheme of SCHEMES) {
+  test(`a second writer is refused, and told who the first is (${scheme})`, async (t) => {
+    const pair = await startPair(t, { scheme });
+    const second = await connectToo(t, pair).outcome;
+    assert.equal(second.code, 1);
+    assert.equal(second.stdout, '');
+    assert.match(
+      messageLines(second).join('\n'),
+      /^dst-quic: 127\.0\.0\.1:\d+ writes to export "disk" since \d{4}-\d\d-\d\dT.*\(DST_E_BUSY\)$/,
+    );
+    const client = await RawClient.ready(t, pair.socketPath);
+    assert.equal(await write(client), 0);
+    client.socket.destroy();
+    await pair.stop();
+  });
+}
 
 test('a second reader is not', { skip: skipWithout('nbdinfo') }, async (t) => {
   const pair = await startPair(t);
@@ -86,13 +89,15 @@ test('with --shared, several may write', { skip: skipWithout('nbdsh') }, async (
   await pair.stop();
 });
 
-test('a writer that has ended leaves the store free at once', async (t) => {
-  const pair = await startPair(t);
-  assert.equal((await pair.connecting.stop()).code, 0);
-  const second = connectToo(t, pair);
-  await readyUri(second);
-  assert.equal((await second.stop()).code, 0);
-});
+for (const scheme of SCHEMES) {
+  test(`a writer that has ended leaves the store free at once (${scheme})`, async (t) => {
+    const pair = await startPair(t, { scheme });
+    assert.equal((await pair.connecting.stop()).code, 0);
+    const second = connectToo(t, pair);
+    await readyUri(second);
+    assert.equal((await second.stop()).code, 0);
+  });
+}
 
 // It may be cut off and come back, with writes that nobody else has: only a person can tell.
 test('a writer that was killed holds the store still', async (t) => {
@@ -115,23 +120,25 @@ test('the claim of a writer that was killed lapses with its lease', async (t) =>
   assert.equal((await second.stop()).code, 0);
 });
 
-test('a takeover fences the first writer, which ends when its NBD clients have gone', {
-  skip: skipWithout('nbdsh'),
-}, async (t) => {
-  const { pair, client, second, uri } = await takenOver(t);
-  assert.equal(await write(client), EIO);
-  client.send(requestHeader(NBD_CMD_FLUSH));
-  assert.equal((await client.takeSimpleReply()).error, EIO);
-  assert.equal(pair.connecting.child.exitCode, null);
-  await assert.rejects(RawClient.connect(t, pair.socketPath));
-  client.socket.destroy();
-  assertEndedFor(await pair.connecting.outcome, 'DST_E_TAKEN_OVER');
-  assert.equal(existsSync(pair.socketPath), false);
+for (const scheme of SCHEMES) {
+  test(`a takeover fences the first writer, which ends when its NBD clients have gone (${scheme})`, {
+    skip: skipWithout('nbdsh'),
+  }, async (t) => {
+    const { pair, client, second, uri } = await takenOver(t, { scheme });
+    assert.equal(await write(client), EIO);
+    client.send(requestHeader(NBD_CMD_FLUSH));
+    assert.equal((await client.takeSimpleReply()).error, EIO);
+    assert.equal(pair.connecting.child.exitCode, null);
+    await assert.rejects(RawClient.connect(t, pair.socketPath));
+    client.socket.destroy();
+    assertEndedFor(await pair.connecting.outcome, 'DST_E_TAKEN_OVER');
+    assert.equal(existsSync(pair.socketPath), false);
 
-  await nbdsh(t, uri, 'assert h.pread(3, 0) == b"one"', 'h.pwrite(b"two", 0)', 'h.flush()');
-  assert.equal((await second.stop()).code, 0);
-  assert.equal((await pair.exporting.stop()).code, 0);
-});
+    await nbdsh(t, uri, 'assert h.pread(3, 0) == b"one"', 'h.pwrite(b"two", 0)', 'h.flush()');
+    assert.equal((await second.stop()).code, 0);
+    assert.equal((await pair.exporting.stop()).code, 0);
+  });
+}
 
 test('a client that was taken over ends at a signal too, with the same code', async (t) => {
   const { pair, client, second } = await takenOver(t);

@@ -11,13 +11,15 @@ describe('fio sees no error when the export is restarted', {
   skip: skipWithout('fio'),
   concurrency: 2,
 }, () => {
-  for (const [signal, code] of [
-    ['SIGKILL', null],
-    ['SIGTERM', 0],
+  for (const [signal, code, scheme] of [
+    ['SIGKILL', null, 'quic'],
+    ['SIGTERM', 0, 'quic'],
+    ['SIGKILL', null, 'https'],
+    ['SIGTERM', 0, 'https'],
   ] as const) {
     // fio writes | the export ends, fio waits | a new export, fio writes on | fio reads it all
-    test(`after ${signal}`, async (t) => {
-      const pair = await startPair(t, { sizeBytes: FIO_STORE_BYTES });
+    test(`after ${signal} (${scheme})`, async (t) => {
+      const pair = await startPair(t, { scheme, sizeBytes: FIO_STORE_BYTES });
       const fio = runVerifyingFio(t, pair, 'randwrite');
       await until(() => allocatedBytes(pair.storePath) > 4 * MIB, 'fio writes');
       const ended = await pair.exporting.stop(signal);

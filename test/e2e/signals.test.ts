@@ -45,9 +45,15 @@ except nbd.Error:
 print(json.dumps(sorted(set(acked))))
 `;
 
-for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-  test(`${signal} in the middle of writes`, { skip: skipWithout('nbdsh') }, async (t) => {
-    const pair = await startPair(t, { sizeBytes: STORE_BYTES });
+for (const [signal, scheme] of [
+  ['SIGTERM', 'quic'],
+  ['SIGINT', 'quic'],
+  ['SIGTERM', 'https'],
+] as const) {
+  test(`${signal} in the middle of writes (${scheme})`, {
+    skip: skipWithout('nbdsh'),
+  }, async (t) => {
+    const pair = await startPair(t, { scheme, sizeBytes: STORE_BYTES });
     const writer = startTool(t, 'nbdsh', ['-c', `uri = ${JSON.stringify(pair.uri)}${WRITER}`]);
     assert.equal(await writer.line(0), 'writing');
     const connected = await pair.connecting.stop(signal);

@@ -3,7 +3,15 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { connect, exportAgain, type Pair, readyUri, startPair } from '../support/end-to-end.js';
+import {
+  connect,
+  exportAgain,
+  type Pair,
+  type PairOptions,
+  readyUri,
+  SCHEMES,
+  startPair,
+} from '../support/end-to-end.js';
 
 function waiting(t: TestContext, pair: Pair, ...args: string[]) {
   const socketPath = join(pair.folder, 'waiting.sock');
@@ -15,23 +23,25 @@ function waitingLines(stderr: string): string[] {
 }
 
 /** A pair whose two ends have ended: its address is one where nothing listens. */
-async function endedPair(t: TestContext): Promise<Pair> {
-  const pair = await startPair(t);
+async function endedPair(t: TestContext, options: PairOptions = {}): Promise<Pair> {
+  const pair = await startPair(t, options);
   await pair.stop();
   return pair;
 }
 
-test('an export that is started later is connected to, with one line of waiting', async (t) => {
-  const pair = await endedPair(t);
-  const connecting = waiting(t, pair);
-  await connecting.logged('DST_E_REFUSED');
-  const exporting = await exportAgain(t, pair);
-  await readyUri(connecting);
-  const { code, stderr } = await connecting.stop();
-  assert.equal(code, 0, stderr);
-  assert.equal(waitingLines(stderr).length, 1, stderr);
-  assert.equal((await exporting.stop()).code, 0);
-});
+for (const scheme of SCHEMES) {
+  test(`an export that is started later is connected to, with one line of waiting (${scheme})`, async (t) => {
+    const pair = await endedPair(t, { scheme });
+    const connecting = waiting(t, pair);
+    await connecting.logged('DST_E_REFUSED');
+    const exporting = await exportAgain(t, pair);
+    await readyUri(connecting);
+    const { code, stderr } = await connecting.stop();
+    assert.equal(code, 0, stderr);
+    assert.equal(waitingLines(stderr).length, 1, stderr);
+    assert.equal((await exporting.stop()).code, 0);
+  });
+}
 
 test('the end of another writer is waited for', async (t) => {
   const pair = await startPair(t);

@@ -133,6 +133,11 @@ export class Load {
     this.#state = 'running';
   }
 
+  /** Ends the load as it is, where nobody wants to know any more. */
+  abandon(): void {
+    this.#state = 'stopped';
+  }
+
   /** Ends the load, flushes, and reads back all that was ever written. */
   async stop(): Promise<LoadReport> {
     this.#state = 'stopped';

@@ -22,6 +22,9 @@ export type NetworkName = keyof typeof NETWORKS;
 const EXPORT_HOST = 1;
 const CLIENT_HOST = 2;
 
+/** Of the rule that drops packets, before all others of the kernel's routing. */
+const DROP_PREFERENCE = 10;
+
 let made = 0;
 
 /** Why there can be no namespaces here; false where there can. */
@@ -42,6 +45,8 @@ export class Namespaces {
   readonly #export: string;
   /** Where the export listens, whichever network its clients come from. */
   readonly exportHost = '10.77.0.1';
+  /** Both networks, in which the client has its addresses. */
+  readonly clientNetworks = '10.77.0.0/16';
 
   private constructor(client: string, exporting: string) {
     this.#client = client;
@@ -91,6 +96,20 @@ export class Namespaces {
     this.routeOver(network);
   }
 
+  /** What the client sends by UDP is dropped on the export's side, and nobody is told. */
+  dropUdp(): void {
+    this.#exportRule('add');
+  }
+
+  passUdp(): void {
+    this.#exportRule('del');
+  }
+
+  #exportRule(action: 'add' | 'del'): void {
+    const rule = ['pref', `${DROP_PREFERENCE}`, 'iif', 'first', 'ipproto', 'udp', 'blackhole'];
+    ip('-n', this.#export, 'rule', action, ...rule);
+  }
+
   #make(): void {
     for (const space of [this.#client, this.#export]) {
       ip('netns', 'add', space);
@@ -108,6 +127,9 @@ export class Namespaces {
         ip('-n', space, 'link', 'set', network, 'up');
       }
     }
+    // Else the export's own addresses would come before any rule that drops what is for them.
+    ip('-n', this.#export, 'rule', 'add', 'pref', `${DROP_PREFERENCE + 1}`, 'lookup', 'local');
+    ip('-n', this.#export, 'rule', 'del', 'pref', '0');
     this.routeOver('first');
   }
 

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import type { ChildProcess, SpawnOptions } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { type ExportPlace, formatAddress } from '../../src/client/address.js';
 import { type Outcome, type Running, startCommand } from '../cli/command.js';
 import { openDescriptors, peakResidentBytes, readyUri } from '../support/end-to-end.js';
 import type { Cleanup } from './cleanup.js';
@@ -17,35 +18,37 @@ export const STORE_NAME = 'disk';
 const BOOT_ID_VARIABLE = 'DST_QUIC_BOOT_ID';
 const SOCKET_NAME = 'bridge.sock';
 
-export interface ExportPlace {
+export interface ExportSetup {
   readonly folder: string;
   readonly storePath: string;
   readonly host: string;
+  /** More arguments. */
+  readonly args?: readonly string[];
   readonly launch?: Launch;
 }
 
 /** An export that ends and comes back at the same address. */
 export class ExportProcess {
   readonly #t: Cleanup;
-  readonly #place: ExportPlace;
+  readonly #setup: ExportSetup;
   #running: Running | undefined;
   #port = 0;
   #bootId = 'the first boot';
   #peakBytes = 0;
 
-  private constructor(t: Cleanup, place: ExportPlace) {
+  private constructor(t: Cleanup, setup: ExportSetup) {
     this.#t = t;
-    this.#place = place;
+    this.#setup = setup;
   }
 
-  static async start(t: Cleanup, place: ExportPlace): Promise<ExportProcess> {
-    const exporting = new ExportProcess(t, place);
+  static async start(t: Cleanup, setup: ExportSetup): Promise<ExportProcess> {
+    const exporting = new ExportProcess(t, setup);
     await exporting.start();
     return exporting;
   }
 
   get address(): { host: string; port: number } {
-    return { host: this.#place.host, port: this.#port };
+    return { host: this.#setup.host, port: this.#port };
   }
 
   get child(): ChildProcess {
@@ -63,11 +66,11 @@ export class ExportProcess {
 
   /** Starts it again, on the same boot of the machine unless told another; resolves when it serves. */
   async start(bootId = this.#bootId): Promise<void> {
-    const { folder, storePath, host, launch = startCommand } = this.#place;
+    const { folder, storePath, host, args = [], launch = startCommand } = this.#setup;
     this.#bootId = bootId;
     this.#running = launch(
       this.#t,
-      ['export', `${STORE_NAME}=${storePath}`, '--listen', `${host}:${this.#port}`],
+      ['export', `${STORE_NAME}=${storePath}`, '--listen', `${host}:${this.#port}`, ...args],
       { cwd: folder, env: { ...process.env, TMPDIR: folder, [BOOT_ID_VARIABLE]: bootId } },
     );
     this.#port = Number(new URL(await readyUri(this.#running)).port);
@@ -132,12 +135,12 @@ export class ClientProcess {
   static async start(
     t: Cleanup,
     folder: string,
-    { host, port }: { host: string; port: number },
+    place: ExportPlace,
     options: ClientOptions = {},
   ): Promise<ClientProcess> {
     const { args = [], launch = startCommand } = options;
     const socketPath = join(folder, SOCKET_NAME);
-    const address = `quic://${host}:${port}/${STORE_NAME}`;
+    const address = formatAddress(place, STORE_NAME);
     // Pinned, so that the certificate need not name every address of a scenario.
     const words = ['connect', address, '--cert', 'certs/server.pem', '--socket', socketPath];
     const running = launch(t, [...words, '--log-format', 'json', ...args], {

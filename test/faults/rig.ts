@@ -3,10 +3,11 @@
  *
  * ```
  *   load ---> connect ---> link ---> export ---> store.img
- *      Unix socket     QUIC: a relay of ours, or two network namespaces
+ *      Unix socket     a relay of ours, or two network namespaces
  * ```
  */
 import { join } from 'node:path';
+import type { Scheme } from '../../src/client/address.js';
 import { folderWithCertificates } from '../cli/command.js';
 import { MIB, makeSparse } from '../support/end-to-end.js';
 import type { Cleanup } from './cleanup.js';
@@ -14,7 +15,9 @@ import { Load, type LoadOptions } from './load.js';
 import { Namespaces } from './namespaces.js';
 import { NbdClient } from './nbd-client.js';
 import { ClientProcess, ExportProcess, STORE_NAME } from './processes.js';
-import { Relay } from './relay.js';
+import type { Relay } from './relay.js';
+import { TcpRelay } from './tcp-relay.js';
+import { UdpRelay } from './udp-relay.js';
 
 /** Small, so that blocks are often written anew: a late copy of an old write then shows. */
 const STORE_BYTES = 16 * MIB;
@@ -29,9 +32,9 @@ export interface Rig {
   connectionsAlive(): number;
 }
 
-/** A rig whose link is the relay. */
-export interface RelayRig extends Rig {
-  readonly relay: Relay;
+/** A rig whose link is a relay, of the kind that its scheme needs. */
+export interface RelayRig<Kind = Relay> extends Rig {
+  readonly relay: Kind;
 }
 
 /** A rig whose client is a machine of its own, with two ways to the export's. */
@@ -48,12 +51,25 @@ export interface RigOptions {
   readonly connectArgs?: readonly string[];
 }
 
-export async function startRelayRig(t: Cleanup, options: RigOptions): Promise<RelayRig> {
+export function startUdpRig(t: Cleanup, options: RigOptions): Promise<RelayRig<UdpRelay>> {
+  return startRelayRig(t, 'quic', (port) => UdpRelay.start(t, port), options);
+}
+
+export function startTcpRig(t: Cleanup, options: RigOptions): Promise<RelayRig<TcpRelay>> {
+  return startRelayRig(t, 'https', (port) => TcpRelay.start(t, port), options);
+}
+
+async function startRelayRig<Kind extends Relay>(
+  t: Cleanup,
+  scheme: Scheme,
+  startRelay: (port: number) => Promise<Kind>,
+  options: RigOptions,
+): Promise<RelayRig<Kind>> {
   const { folder, storePath } = await newStore(t);
   const exporting = await ExportProcess.start(t, { folder, storePath, host: '127.0.0.1' });
-  const relay = await Relay.start(t, exporting.address.port);
-  const address = { host: '127.0.0.1', port: relay.port };
-  const client = await ClientProcess.start(t, folder, address, { args: options.connectArgs ?? [] });
+  const relay = await startRelay(exporting.address.port);
+  const place = { scheme, host: '127.0.0.1', port: relay.port };
+  const client = await ClientProcess.start(t, folder, place, { args: options.connectArgs ?? [] });
   return {
     storePath,
     exporting,
@@ -64,13 +80,22 @@ export async function startRelayRig(t: Cleanup, options: RigOptions): Promise<Re
   };
 }
 
-export async function startNamespaceRig(t: Cleanup, options: RigOptions): Promise<NamespaceRig> {
+export async function startNamespaceRig(
+  t: Cleanup,
+  scheme: Scheme,
+  options: RigOptions,
+): Promise<NamespaceRig> {
   const namespaces = Namespaces.start(t);
   const { folder, storePath } = await newStore(t);
-  const place = { folder, storePath, host: namespaces.exportHost };
-  const launch = namespaces.launchOnExport;
-  const exporting = await ExportProcess.start(t, { ...place, launch });
-  const client = await ClientProcess.start(t, folder, exporting.address, {
+  const exporting = await ExportProcess.start(t, {
+    folder,
+    storePath,
+    host: namespaces.exportHost,
+    args: ['--allow', namespaces.clientNetworks],
+    launch: namespaces.launchOnExport,
+  });
+  const place = { scheme, ...exporting.address };
+  const client = await ClientProcess.start(t, folder, place, {
     args: options.connectArgs ?? [],
     launch: namespaces.launchOnClient,
   });
@@ -98,6 +123,10 @@ async function newLoad(
   options: Partial<LoadOptions>,
 ): Promise<Load> {
   const device = await NbdClient.connect(client.socketPath, STORE_NAME);
-  t.after(() => device.close());
-  return new Load(device, options);
+  const load = new Load(device, options);
+  t.after(() => {
+    load.abandon();
+    device.close();
+  });
+  return load;
 }

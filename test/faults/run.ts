@@ -2,14 +2,18 @@
  * `make faults`: every fault at full length, and the table of what each cost, in
  * docs/RELIABILITY.md.
  *
- *   ONLY=name    one scenario, printed and not written down
+ *   ONLY=name          one scenario, printed and not written down
+ *   SCHEME=quic|https  one transport, likewise
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
+import type { Scheme } from '../../src/client/address.js';
+import { SCHEMES } from '../support/end-to-end.js';
 import { REPOSITORY_ROOT } from '../support/paths.js';
 import { Cleanups } from './cleanup.js';
 import {
+  concerns,
   delays,
   failures,
   runScenario,
@@ -20,7 +24,9 @@ import {
 import {
   blackout,
   corrupted,
+  forgotten,
   frozen,
+  jittery,
   killed,
   lossy,
   narrowed,
@@ -39,9 +45,11 @@ const SCENARIOS: readonly Scenario[] = [
   blackout(20),
   blackout(60),
   rebinding(3, 20),
+  forgotten(3, 20),
   roaming(5),
   lossy(30),
   reordered(30),
+  jittery(30),
   corrupted(30),
   narrowed(30),
   frozen(15),
@@ -50,31 +58,57 @@ const SCENARIOS: readonly Scenario[] = [
 
 const PAGE = join(REPOSITORY_ROOT, 'docs', 'RELIABILITY.md');
 
-const { ONLY: only } = process.env;
-const wanted = SCENARIOS.filter(({ name }) => only === undefined || name === only);
-if (wanted.length === 0) {
-  console.error(`no "${only}" among: ${SCENARIOS.map(({ name }) => name).join(', ')}`);
-  process.exit(2);
-}
+const TITLES: Readonly<Record<Scheme, string>> = {
+  quic: 'QUIC',
+  https: 'WebTransport over HTTP/2',
+};
+
+const { ONLY: only, SCHEME: onlyScheme } = process.env;
+const scenarios = SCENARIOS.filter(({ name }) => only === undefined || name === only);
+const schemes = SCHEMES.filter((scheme) => onlyScheme === undefined || scheme === onlyScheme);
+refuseUnknown(
+  only,
+  scenarios,
+  SCENARIOS.map(({ name }) => name),
+);
+refuseUnknown(onlyScheme, schemes, SCHEMES);
 
 let cleanups = new Cleanups();
 process.once('SIGINT', () => {
   void cleanups.run().finally(() => process.exit(130));
 });
 
-const rows: Row[] = [];
-for (const scenario of wanted) rows.push({ scenario, result: await run(scenario) });
-const made = [machine(), table(rows)].join('\n\n');
+const parts = [machine()];
+for (const scheme of schemes) {
+  const rows: Row[] = [];
+  for (const scenario of scenarios.filter((each) => concerns(each, scheme))) {
+    rows.push({ scenario, result: await run(scenario, scheme) });
+  }
+  parts.push(`### ${TITLES[scheme]}`, table(rows));
+}
+const made = parts.join('\n\n');
 console.log(`\n${made}`);
-if (only === undefined) writeFileSync(PAGE, withTable(readFileSync(PAGE, 'utf8'), made));
+if (only === undefined && onlyScheme === undefined) {
+  writeFileSync(PAGE, withTable(readFileSync(PAGE, 'utf8'), made));
+}
 
-async function run(scenario: Scenario): Promise<ScenarioResult | string> {
+function refuseUnknown(
+  name: string | undefined,
+  found: readonly unknown[],
+  known: readonly string[],
+): void {
+  if (found.length > 0) return;
+  console.error(`no "${name}" among: ${known.join(', ')}`);
+  process.exit(2);
+}
+
+async function run(scenario: Scenario, scheme: Scheme): Promise<ScenarioResult | string> {
   const skip = skipReason(scenario);
   if (skip !== false) return skip;
-  console.log(`${scenario.name}: ${scenario.fault}`);
+  console.log(`${scenario.name} (${scheme}): ${scenario.fault}`);
   cleanups = new Cleanups();
   try {
-    const result = await runScenario(cleanups, scenario);
+    const result = await runScenario(cleanups, scenario, scheme);
     for (const line of [...failures(result), ...delays(scenario, result)]) {
       console.error(`  FAILED: ${line}`);
       process.exitCode = 1;

@@ -1,4 +1,5 @@
 /** One fault, and what it cost: how every scenario is run and measured. */
+import type { Scheme } from '../../src/client/address.js';
 import type { Cleanup } from './cleanup.js';
 import type { LoadReport } from './load.js';
 import { skipWithoutNamespaces } from './namespaces.js';
@@ -10,8 +11,11 @@ import {
   type Rig,
   type RigOptions,
   startNamespaceRig,
-  startRelayRig,
+  startTcpRig,
+  startUdpRig,
 } from './rig.js';
+import type { TcpRelay } from './tcp-relay.js';
+import type { UdpRelay } from './udp-relay.js';
 
 interface Common extends RigOptions {
   /** For `ONLY=`. */
@@ -30,12 +34,25 @@ export interface Promised {
 /**
  * Makes the fault happen, and makes sure that it did: a scenario whose fault missed proves
  * nothing. Returns how long I/O took to flow again once each fault was over, ms.
+ *
+ * A fault on the "relay" is one of every transport; what only datagrams know, or only TCP, is
+ * on a relay of theirs.
  */
 export type Scenario = Common &
   (
     | { readonly link: 'relay'; run(rig: RelayRig): Promise<readonly number[]> }
+    | { readonly link: 'udp-relay'; run(rig: RelayRig<UdpRelay>): Promise<readonly number[]> }
+    | { readonly link: 'tcp-relay'; run(rig: RelayRig<TcpRelay>): Promise<readonly number[]> }
     | { readonly link: 'namespaces'; run(rig: NamespaceRig): Promise<readonly number[]> }
   );
+
+/** The schemes whose transports know a fault on this link. */
+const SCHEMES_OF: Readonly<Record<Scenario['link'], readonly Scheme[]>> = {
+  relay: ['quic', 'https'],
+  'udp-relay': ['quic'],
+  'tcp-relay': ['https'],
+  namespaces: ['quic', 'https'],
+};
 
 export interface ScenarioResult extends LoadReport, SessionCounters {
   /** The longest time from a fault's end until all that waited then had ended. */
@@ -60,13 +77,36 @@ export function skipReason({ link }: Scenario): string | false {
   return link === 'namespaces' ? skipWithoutNamespaces() : false;
 }
 
-export async function runScenario(t: Cleanup, scenario: Scenario): Promise<ScenarioResult> {
-  if (scenario.link === 'relay') {
-    const rig = await startRelayRig(t, scenario);
-    return measure(rig, () => scenario.run(rig));
+/** Whether the scheme's transport knows the fault. */
+export function concerns({ link }: Scenario, scheme: Scheme): boolean {
+  return SCHEMES_OF[link].includes(scheme);
+}
+
+/** Over a transport that knows the fault. */
+export async function runScenario(
+  t: Cleanup,
+  scenario: Scenario,
+  scheme: Scheme,
+): Promise<ScenarioResult> {
+  switch (scenario.link) {
+    case 'relay': {
+      const start = scheme === 'quic' ? startUdpRig : startTcpRig;
+      const rig: RelayRig = await start(t, scenario);
+      return measure(rig, () => scenario.run(rig));
+    }
+    case 'udp-relay': {
+      const rig = await startUdpRig(t, scenario);
+      return measure(rig, () => scenario.run(rig));
+    }
+    case 'tcp-relay': {
+      const rig = await startTcpRig(t, scenario);
+      return measure(rig, () => scenario.run(rig));
+    }
+    case 'namespaces': {
+      const rig = await startNamespaceRig(t, scheme, scenario);
+      return measure(rig, () => scenario.run(rig));
+    }
   }
-  const rig = await startNamespaceRig(t, scenario);
-  return measure(rig, () => scenario.run(rig));
 }
 
 async function measure(rig: Rig, run: () => Promise<readonly number[]>): Promise<ScenarioResult> {

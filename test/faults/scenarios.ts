@@ -2,13 +2,15 @@
 import assert from 'node:assert/strict';
 import { copyFileSync, readFileSync } from 'node:fs';
 import { MIB } from '../support/end-to-end.js';
-import { lasting } from './patience.js';
-import type { LinkFaults, RelayCounters } from './relay.js';
-import type { RelayRig } from './rig.js';
+import { eventually, lasting } from './patience.js';
+import type { Relay } from './relay.js';
 import type { Scenario } from './scenario.js';
 
 /** The longest that a change of address or path, or the end of an outage, may cost. */
 const PROMISED_MS = 1_500;
+
+/** What is random happens each second or so. */
+const HAPPENS_WITHIN_MS = 30_000;
 
 /** Writes that are acked and not flushed at a reboot: well below the replay buffer's default,
  * near which the client flushes by itself. */
@@ -106,12 +108,13 @@ export function blackout(seconds: number): Scenario {
       await lasting(seconds * 1000);
       relay.heal();
       const backMs = await load.caughtUp();
-      happened(relay.counters, 'cut');
+      await happened(() => relay.counters.cut);
       return [backMs];
     },
   };
 }
 
+/** Datagrams come from another port then; connections of TCP are reset. */
 export function rebinding(everySeconds: number, times: number): Scenario {
   return {
     name: 'rebinding',
@@ -123,7 +126,24 @@ export function rebinding(everySeconds: number, times: number): Scenario {
         relay.rebind();
         await lasting(everySeconds * 1000);
       }
-      happened(relay.counters, 'rebindings', times);
+      await happened(() => relay.counters.rebindings, times);
+      return [];
+    },
+  };
+}
+
+export function forgotten(everySeconds: number, times: number): Scenario {
+  return {
+    name: 'forgotten',
+    fault: `a NAT that forgets its connections every ${everySeconds} s and tells nobody, ${times} times`,
+    link: 'tcp-relay',
+    promise: { stallMsMax: PROMISED_MS },
+    async run({ relay }) {
+      for (let i = 0; i < times; i++) {
+        relay.forget();
+        await lasting(everySeconds * 1000);
+      }
+      await happened(() => relay.counters.rebindings, times);
       return [];
     },
   };
@@ -134,7 +154,12 @@ export function lossy(seconds: number): Scenario {
     name: 'lossy',
     fault: `2 % loss each way, round trip 50 ms, ${seconds} s`,
     link: 'relay',
-    run: (rig) => degraded(rig, seconds, { delayMs: 25, lossShare: 0.02 }, 'lost'),
+    async run({ relay }) {
+      await degraded(relay, seconds, { delayMs: 25, lossShare: 0.02 });
+      await happened(() => relay.counters.lost);
+      relay.heal();
+      return [];
+    },
   };
 }
 
@@ -142,9 +167,27 @@ export function reordered(seconds: number): Scenario {
   return {
     name: 'reordered',
     fault: `round trip 50 ms, jitter of ±10 ms that reorders, 1 % duplicates, ${seconds} s`,
-    link: 'relay',
-    run: (rig) =>
-      degraded(rig, seconds, { delayMs: 25, jitterMs: 10, duplicateShare: 0.01 }, 'reordered'),
+    link: 'udp-relay',
+    async run({ relay }) {
+      await degraded(relay, seconds, { delayMs: 25, jitterMs: 10, duplicateShare: 0.01 });
+      await happened(() => relay.counters.reordered);
+      relay.heal();
+      return [];
+    },
+  };
+}
+
+/** What reorders datagrams is nothing but jitter to TCP's users. */
+export function jittery(seconds: number): Scenario {
+  return {
+    name: 'jittery',
+    fault: `round trip 50 ms, jitter of ±10 ms, ${seconds} s`,
+    link: 'tcp-relay',
+    async run({ relay }) {
+      await degraded(relay, seconds, { delayMs: 25, jitterMs: 10 });
+      relay.heal();
+      return [];
+    },
   };
 }
 
@@ -153,7 +196,12 @@ export function corrupted(seconds: number): Scenario {
     name: 'corrupted',
     fault: `one bit flipped in 1 of 1000 packets, ${seconds} s`,
     link: 'relay',
-    run: (rig) => degraded(rig, seconds, { corruptShare: 0.001 }, 'corrupted'),
+    async run({ relay }) {
+      await degraded(relay, seconds, { corruptShare: 0.001 });
+      await happened(() => relay.counters.corrupted);
+      relay.heal();
+      return [];
+    },
   };
 }
 
@@ -162,26 +210,28 @@ export function narrowed(seconds: number): Scenario {
     name: 'narrowed',
     // 1300 bytes of IP, as a tunnel leaves them.
     fault: `the path's MTU drops from 1500 to 1300, ${seconds} s`,
-    link: 'relay',
-    run: (rig) => degraded(rig, seconds, { datagramBytesMax: 1300 - 28 }, 'tooLarge'),
+    link: 'udp-relay',
+    async run({ relay }) {
+      await degraded(relay, seconds, { datagramBytesMax: 1300 - 28 });
+      await happened(() => relay.counters.tooLarge);
+      relay.heal();
+      return [];
+    },
   };
 }
 
-async function degraded(
-  { relay }: RelayRig,
+async function degraded<Faults>(
+  relay: Relay<Faults, unknown>,
   seconds: number,
-  faults: Partial<LinkFaults>,
-  counter: keyof RelayCounters,
-): Promise<readonly number[]> {
+  faults: Partial<Faults>,
+): Promise<void> {
   relay.set(faults);
   await lasting(seconds * 1000);
-  relay.heal();
-  happened(relay.counters, counter);
-  return [];
 }
 
-function happened(counters: RelayCounters, counter: keyof RelayCounters, times = 1): void {
-  assert.ok(counters[counter] >= times, `${counter}: ${counters[counter]}, expected ${times}`);
+/** Waits until it did: by chance, nothing may have come to harm yet. */
+function happened(count: () => number, times = 1): Promise<void> {
+  return eventually(() => count() >= times, HAPPENS_WITHIN_MS, 'the fault to happen');
 }
 
 // ---- The client's place in the network -----------------------------------------------

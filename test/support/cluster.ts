@@ -8,12 +8,11 @@ import type { SessionOptions } from '../../src/client/session.js';
 import { ExportServer } from '../../src/export/server.js';
 import { silentLog } from '../../src/log.js';
 import { MemoryNetwork, type MemoryNetworkOptions } from '../../src/transport/memory.js';
-import { dialQuic } from '../../src/transport/quic/dial.js';
-import { listenQuic } from '../../src/transport/quic/listen.js';
 import { generateCertificates } from '../../src/trust/generate.js';
 import { loadServerIdentity } from '../../src/trust/identity.js';
 import { loadServerTrust } from '../../src/trust/server-trust.js';
 import { CHECKSUM_NAMES, type ChecksumName } from '../../wasm/checksums.js';
+import { type TransportName, WIRES, type Wire } from './transports.js';
 
 /** An export and a way to reach it, over one transport. */
 export interface Cluster {
@@ -24,9 +23,6 @@ export interface Cluster {
   connect(options?: Partial<SessionOptions>): Promise<RemoteDevice>;
   close(): Promise<void>;
 }
-
-export type TransportName = 'memory' | 'quic';
-export const TRANSPORTS: readonly TransportName[] = ['memory', 'quic'];
 
 /** Starts an export of `device` as "vol" on a transport, with a way to connect to it. */
 export function startCluster(
@@ -39,7 +35,8 @@ export function startCluster(
     checksums: options.checksums ?? CHECKSUM_NAMES,
     log: silentLog,
   });
-  return transport === 'memory' ? onMemory(server, options.network) : onQuic(server);
+  if (transport === 'memory') return onMemory(server, options.network);
+  return onNetwork(server, WIRES[transport]);
 }
 
 async function onMemory(
@@ -56,7 +53,7 @@ async function onMemory(
   );
 }
 
-async function onQuic(server: ExportServer): Promise<Cluster> {
+async function onNetwork(server: ExportServer, wire: Wire): Promise<Cluster> {
   const directory = await mkdtemp(join(tmpdir(), 'dst-quic-test-'));
   const { files } = await generateCertificates({ directory, hosts: ['127.0.0.1'], days: 1 });
   const identity = loadServerIdentity({
@@ -64,14 +61,14 @@ async function onQuic(server: ExportServer): Promise<Cluster> {
     keyPath: files.serverKey,
   });
   const trust = loadServerTrust(files.caCertificate);
-  const listeners = await listenQuic({ host: '127.0.0.1', port: 0, identity, log: silentLog });
+  const listeners = await wire.listen(identity);
   for (const listener of listeners) server.attach(listener);
   const port = listeners[0]?.address.port ?? 0;
   const open = new Set<{ close(reason: string): void }>();
   return cluster(
     server,
     async (request) => {
-      const connection = await dialQuic({ host: '127.0.0.1', port, trust, ...request });
+      const connection = await wire.dial(port, trust, request);
       open.add(connection);
       connection.onClose(() => open.delete(connection));
       return connection;

@@ -1,9 +1,10 @@
-/** The real command at both ends, joined by QUIC on loopback, and programs that are not ours. */
+/** The real command at both ends, joined on loopback, and programs that are not ours. */
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import type { Scheme } from '../../src/client/address.js';
 import {
   folderWithCertificates,
   type Outcome,
@@ -24,11 +25,16 @@ process.env.PATH = `/usr/bin:${process.env.PATH}:/usr/sbin:/sbin`;
 
 type Cleanup = Pick<TestContext, 'after'>;
 
+/** QUIC, and WebTransport over HTTP/2: what moves bytes or breaks is tested over both. */
+export const SCHEMES: readonly Scheme[] = ['quic', 'https'];
+
 export interface PairOptions {
   /** The export's store: a new sparse file of so many bytes ... */
   readonly sizeBytes?: number;
   /** ... or what is at this path. */
   readonly store?: string;
+  /** What joins the two; QUIC unless given. */
+  readonly scheme?: Scheme;
   readonly exportArgs?: readonly string[];
   readonly connectArgs?: readonly string[];
 }
@@ -39,7 +45,7 @@ export interface Pair {
   readonly folder: string;
   /** The file that holds the export's data. */
   readonly storePath: string;
-  /** The export's address, with its name. */
+  /** The export's address, with its name and the pair's scheme. */
   readonly address: string;
   readonly exporting: Running;
   readonly connecting: Running;
@@ -57,7 +63,7 @@ export async function startPair(t: Cleanup, options: PairOptions = {}): Promise<
   const storePath = options.store ?? join(folder, 'store.img');
   if (options.store === undefined) makeSparse(storePath, options.sizeBytes ?? 64 * MIB);
   const exporting = startExport(t, folder, storePath, '127.0.0.1:0', options.exportArgs);
-  const address = await readyUri(exporting);
+  const address = withScheme(await readyUri(exporting), options.scheme ?? 'quic');
   const socketPath = join(folder, 'bridge.sock');
   const connecting = connect(t, folder, address, socketPath, options.connectArgs);
   const uri = await readyUri(connecting);
@@ -78,6 +84,11 @@ export async function startPair(t: Cleanup, options: PairOptions = {}): Promise<
       }
     },
   };
+}
+
+/** The same export over another transport: it listens for each at one port number. */
+function withScheme(address: string, scheme: Scheme): string {
+  return address.replace(/^[a-z]+:/, `${scheme}:`);
 }
 
 /** Starts the client of an export; `readyUri` tells when it serves. */

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { ProofContext, Secret } from '../../src/access/secret.js';
 import { PING_INTERVAL_MS_MAX } from '../../src/limits.js';
 import { FrameDecoder } from '../../src/protocol/decoder.js';
 import { encodeControl, encodeRequest } from '../../src/protocol/encode.js';
@@ -18,6 +19,8 @@ import {
   helloBody,
   NONCE_BYTES,
   type Notice,
+  proofBody,
+  readChallenge,
   readFailure,
   readNotice,
   readWelcome,
@@ -97,6 +100,7 @@ export class RawClient {
   readonly closed: Promise<CloseReason>;
   readonly #control: Stream;
   readonly #frames = new Arrivals<ControlFrame>();
+  #said: Hello | undefined;
 
   constructor(connection: Connection, session = randomBytes(SESSION_BYTES)) {
     this.connection = connection;
@@ -133,7 +137,29 @@ export class RawClient {
       agent: 'test',
       ...changes,
     };
+    this.#said = hello;
     this.write(encodeControl(KIND.hello, 0, helloBody(hello)));
+  }
+
+  /** What is to be proved, once the CHALLENGE has come that answers the HELLO. */
+  async challenged(): Promise<ProofContext> {
+    const frame = await this.frame();
+    if (frame.kind !== KIND.challenge) throw new Error(`frame ${frame.kind} is no CHALLENGE`);
+    const hello = this.#said;
+    if (hello === undefined) throw new Error('a CHALLENGE before HELLO');
+    return {
+      clientNonce: hello.nonce,
+      exportNonce: readChallenge(frame.body).nonce,
+      session: hello.session,
+      epoch: hello.epoch,
+      exportName: hello.export,
+      certificateSha256: this.connection.serverCertificateSha256,
+    };
+  }
+
+  prove(secret: Secret, context: ProofContext): void {
+    const proof = secret.prove('client', context);
+    this.write(encodeControl(KIND.proof, 0, proofBody({ proof })));
   }
 
   /** Bytes of the test's own on the control stream. */

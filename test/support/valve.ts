@@ -15,12 +15,16 @@ export class Valve implements Connection {
   readonly #inner: Connection;
   #shut = false;
   #held: (() => void)[] = [];
+  #streams = 0;
+  /** Only the first stream carries anything: what others are given is lost. */
+  hollow = false;
   /** It was closed from this side. */
   closed = false;
 
-  constructor(inner: Connection) {
+  /** `transport` is what it passes for. */
+  constructor(inner: Connection, transport = inner.transport) {
     this.#inner = inner;
-    this.transport = inner.transport;
+    this.transport = transport;
     this.peer = inner.peer;
   }
 
@@ -36,10 +40,13 @@ export class Valve implements Connection {
 
   openStream(): Stream {
     const inner = this.#inner.openStream();
+    const first = this.#streams++ === 0;
     return {
       id: inner.id,
       queuedBytes: 0,
-      write: (pieces, taken) => this.#pass(() => inner.write(pieces, taken)),
+      write: (pieces, taken) => {
+        if (first || !this.hollow) this.#pass(() => inner.write(pieces, taken));
+      },
       onData: (handler) => inner.onData((chunk) => this.#pass(() => handler(chunk))),
     };
   }

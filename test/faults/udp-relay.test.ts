@@ -1,14 +1,14 @@
-/** The relay does what it is told, and counts it. */
+/** The relay of datagrams does what it is told, and counts it. */
 import assert from 'node:assert/strict';
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { describe, type TestContext, test } from 'node:test';
 import { until } from '../support/wait.js';
-import { ETHERNET_UDP_BYTES, Relay } from './relay.js';
+import { ETHERNET_UDP_BYTES, UdpRelay } from './udp-relay.js';
 
 const PACKETS = 200;
 
-describe('the relay', () => {
+describe('the UDP relay', () => {
   test('passes packets both ways', async (t) => {
     const { relay, client, server } = await start(t);
     client.send('question', relay.port, '127.0.0.1');
@@ -71,9 +71,9 @@ describe('the relay', () => {
   });
 });
 
-async function start(t: TestContext): Promise<{ relay: Relay; client: Socket; server: Socket }> {
+async function start(t: TestContext): Promise<{ relay: UdpRelay; client: Socket; server: Socket }> {
   const [client, server] = await Promise.all([bound(t), bound(t)]);
-  const relay = await Relay.start(t, server.address().port);
+  const relay = await UdpRelay.start(t, server.address().port);
   return { relay, client, server };
 }
 
