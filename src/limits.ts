@@ -177,6 +177,9 @@ export const BODY_DEPTH_MAX = 8;
 /** Largest body of a control frame. A list of a thousand exports fits. */
 export const CONTROL_BODY_BYTES_MAX = 256 * KIB;
 
+/** Of what a peer is told of a failure, and of what is kept of what it tells: a sentence or two. */
+export const FAILURE_MESSAGE_CHARACTERS_MAX = 1024;
+
 /** Largest body that an export accepts before it has sent WELCOME. */
 export const HELLO_BODY_BYTES_MAX = 16 * KIB;
 
@@ -309,7 +312,8 @@ export const CONNECTIONS_PER_MINUTE_MAX = 1_000_000;
 /** Addresses whose connections are counted: a table of some 3 MB. */
 export const VISITORS_REMEMBERED_MAX = 16_384;
 
-/** What a wrong secret costs beside its connection: some twenty guesses a minute are left. */
+/** What a wrong secret costs beside its connection, in advance: some twenty guesses a minute are
+ * left, and at the usual rate whoever shares the address is shut out for 3 s after the last. */
 export const PROOF_FAILED_COST_CONNECTIONS = 30;
 
 /** Of one address the log says so often that it was refused. */
@@ -321,6 +325,10 @@ export const TURN_AWAY_TIMEOUT_MS = 3_000;
 
 /** Sessions of one export at once: each may have CREDIT_BYTES in flight. */
 export const SESSIONS_MAX_DEFAULT = 256;
+
+/** For clients that come back there is room for so many times as many: an export that was
+ * started again does not know them, and cannot tell them from those who only say so. */
+export const SESSIONS_RESUMED_TIMES = 2;
 
 // ---- Client --------------------------------------------------------------------------
 
@@ -398,6 +406,14 @@ export const QUIC_RETRY_MS = 1_000;
 /** The transport that is tried second starts so much later: most exports answer sooner. */
 export const TRANSPORT_HEAD_START_MS = 300;
 
+/** How long the first HELLO of a client may go unanswered until it is said once more, over the
+ * other transport where there is a choice: more than an export takes to save a claim. */
+export const FIRST_HELLO_TIMEOUT_MS = 6_000;
+
+/** Connections in a row on which WELCOME came and no transaction was answered, until the other
+ * transport goes first: one alone may have met a passing outage. */
+export const USELESS_CONNECTIONS_MAX = 2;
+
 /** How often a session that fell back to WebTransport looks whether QUIC works again; jittered
  * down to half, and twice as long after each look, ... */
 export const QUIC_PROBE_INTERVAL_MS = 60_000;
@@ -439,6 +455,10 @@ export const QUIC_IDLE_TIMEOUT_MS = 30_000;
 
 /** How often a dial asks whether its port is closed: machines answer about once a second. */
 export const PORT_PROBE_INTERVAL_MS = 500;
+
+/** Why a connection is closed, in the packet that says so: that must fit the smallest path, of
+ * 1,200 bytes, whose packet has room for others' frames too. */
+export const CLOSE_REASON_BYTES_MAX = 200;
 
 /** Writes are gathered up to this size into one call to the engine. */
 export const QUIC_GATHER_BYTES = 64 * KIB;

@@ -30,7 +30,7 @@ export function parseAddressRule(text: string): AddressRule {
   if (prefixBits < 0 || prefixBits > PREFIX_BITS_MAX[family]) {
     throw new DstError(
       'DST_E_ALLOW',
-      `--allow ${text}: /${bits} is out of range for ${host}: give up to /${PREFIX_BITS_MAX[family]}`,
+      `--allow ${text}: /${bits} is out of range for ${host}: give ${prefixRange(host, family)}`,
     );
   }
   const network = new BlockList();
@@ -63,7 +63,17 @@ export function permissionByAddress(
 
 /** A network of IPv4 addresses that is written as IPv6 is one of IPv4. */
 function prefixOf(host: string, family: Address['family'], bits: number): number {
-  return family === 'ipv4' && host.includes(':') ? bits - MAPPED_PREFIX_BITS : bits;
+  return isMapped(host, family) ? bits - MAPPED_PREFIX_BITS : bits;
+}
+
+function prefixRange(host: string, family: Address['family']): string {
+  return isMapped(host, family)
+    ? `/${MAPPED_PREFIX_BITS} to /${PREFIX_BITS_MAX.ipv6}`
+    : `up to /${PREFIX_BITS_MAX[family]}`;
+}
+
+function isMapped(host: string, family: Address['family']): boolean {
+  return family === 'ipv4' && host.includes(':');
 }
 
 function notAnAddress(text: string, subject: string): DstError {

@@ -7,6 +7,7 @@ import type { Clock } from '../clock.js';
 import { DstError } from '../errors.js';
 import { PROOF_FAILED_COST_CONNECTIONS } from '../limits.js';
 import type { Log } from '../log.js';
+import { printable } from '../printable.js';
 import type { Connection, PeerAddress } from '../transport/transport.js';
 import { certificateNames } from '../trust/certificate-names.js';
 import { type AddressRule, permissionByAddress } from './address-rules.js';
@@ -31,6 +32,9 @@ export interface ClientNames {
 
 export type Visitor = Pick<Connection, 'peer' | 'clientCertificate'>;
 
+/** Why a connection is closed that came, or was asked for the secret, too often. */
+export const TOO_OFTEN = 'too many connections from this address: wait a minute';
+
 /**
  * `admitted`: its HELLO is to be heard. `refused`: it is to be told why. `dropped`: it is to be
  * closed at once, as telling it would cost too much.
@@ -52,9 +56,8 @@ export class Gate {
   decide(visitor: Visitor): Decision {
     const { address } = visitor.peer;
     if (!this.#rate.take(address)) {
-      const reason = 'too many connections from this address: wait a minute';
       this.#tell(visitor, `refused: more than ${this.#options.connectionsPerMinute} a minute`);
-      return { kind: 'dropped', reason };
+      return { kind: 'dropped', reason: TOO_OFTEN };
     }
     try {
       return { kind: 'admitted', permission: this.#permission(visitor) };
@@ -65,14 +68,34 @@ export class Gate {
     }
   }
 
-  /** A client's connection ended in its handshake, or its certificate was turned down: for the log. */
+  /**
+   * A client's connection ended in its handshake, or its certificate was turned down: for the
+   * log. It takes no token: what it cost is spent, and whoever else comes from that address
+   * would pay.
+   */
   handshakeFailed(peer: PeerAddress, why: string): void {
     this.#tell({ peer }, `refused in its handshake: ${why}`);
   }
 
-  /** A client did not know the shared secret: its address may try that some times a minute. */
-  proofFailed({ peer }: Visitor): void {
-    this.#rate.charge(peer.address, PROOF_FAILED_COST_CONNECTIONS);
+  /**
+   * A client is about to be asked for the shared secret: takes what a wrong proof costs, before
+   * it comes, so that guesses side by side are as dear as one after the other. False where its
+   * address has spent what it had: then it is to be dropped.
+   */
+  chargeProof(visitor: Visitor): boolean {
+    if (this.#rate.charge(visitor.peer.address, PROOF_FAILED_COST_CONNECTIONS)) return true;
+    this.#tell(visitor, 'refused: its address is asked for the secret too often');
+    return false;
+  }
+
+  /** The proof was not wrong, or will not come. */
+  refundProof({ peer }: Visitor): void {
+    this.#rate.refund(peer.address, PROOF_FAILED_COST_CONNECTIONS);
+  }
+
+  /** Whether the log may say that this client was refused, or cut off: once in a while. */
+  mayTell({ peer }: Visitor): boolean {
+    return this.#rate.mayTell(peer.address);
   }
 
   #permission(visitor: Visitor): Permission {
@@ -83,10 +106,12 @@ export class Gate {
   }
 
   /** A stranger decides how often he comes, but not how often the log says so. */
-  #tell({ peer }: Visitor, what: string, failure?: DstError): void {
-    if (!this.#rate.mayTell(peer.address)) return;
+  #tell(visitor: Visitor, what: string, failure?: DstError): void {
+    if (!this.mayTell(visitor)) return;
+    const { peer } = visitor;
     const details = failure === undefined ? { peer } : { peer, code: failure.code };
-    this.#options.log.warn(details, what);
+    // With names from a certificate, or words of a client's that never got this far.
+    this.#options.log.warn(details, printable(what));
   }
 }
 

@@ -39,9 +39,21 @@ export class RateLimit {
     return true;
   }
 
-  /** Takes so many tokens, and leaves a debt where there are fewer. */
-  charge(address: string, tokens: number): void {
-    this.#visit(address).tokens -= tokens;
+  /**
+   * Takes so many tokens at once, and leaves a debt where there are fewer; false, with nothing
+   * taken, where there is a debt. So none is larger than one charge, nor than a minute's worth:
+   * whoever shares the address is never shut out for longer.
+   */
+  charge(address: string, tokens: number): boolean {
+    const visitor = this.#visit(address);
+    if (visitor.tokens < 0) return false;
+    visitor.tokens -= Math.min(tokens, this.#perMinute);
+    return true;
+  }
+
+  /** Gives back what a charge of so many tokens took; the next visit cuts off what is too much. */
+  refund(address: string, tokens: number): void {
+    this.#visit(address).tokens += Math.min(tokens, this.#perMinute);
   }
 
   /** Whether to log something about an address: once in REFUSAL_LOG_INTERVAL_MS. */

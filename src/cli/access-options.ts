@@ -39,7 +39,7 @@ export function accessOptions(): Option[] {
     ),
     new Option(
       '--client-ca <file>',
-      'let only clients in that have a certificate of this CA (PEM); over QUIC only',
+      'let only clients in that have a certificate of this CA (PEM, with the root above it if it is not one); over QUIC only',
     ),
     repeatable(
       '--allow-name <name[=ro|rw]>',

@@ -35,18 +35,24 @@ const KINDS = {
 export async function listenEverywhere(options: ListenOptions): Promise<Listener[]> {
   const listeners: Listener[] = [];
   try {
-    for (const place of options.places) {
-      const host = await resolve(place.host);
-      listeners.push(...(await listenAt({ host, port: place.port }, options)));
-      if (options.http3Port === undefined) continue;
-      const http3 = { host, port: options.http3Port };
-      listeners.push(...(await listenWeb('http/3', http3, options)));
+    const places: HostPort[] = [];
+    for (const { host, port } of options.places) places.push({ host: await resolve(host), port });
+    for (const place of places) listeners.push(...(await listenAt(place, options)));
+    for (const place of http3Places(places, options.http3Port)) {
+      listeners.push(...(await listenWeb('http/3', place, options)));
     }
   } catch (error) {
     await closeAll(listeners);
     throw error;
   }
   return listeners;
+}
+
+/** HTTP/3 has one port for all: hosts that are listened on at several ports have it once. */
+export function http3Places(places: readonly HostPort[], port: number | undefined): HostPort[] {
+  if (port === undefined) return [];
+  const hosts = new Set(places.map(({ host }) => host));
+  return [...hosts].map((host) => ({ host, port }));
 }
 
 /** QUIC, and TCP at the same port: where QUIC may choose one, another until both are free. */

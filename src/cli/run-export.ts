@@ -48,9 +48,10 @@ export async function runExport(texts: readonly string[], options: ExportOptions
   const identity = loadServerIdentity(paths);
   const secret = await readSecret(options);
   const stores = await openStores(specs, options, log);
+  await startCryptoThreads(options, log);
+  // From here to `attach` nothing may wait: clients that come meanwhile are heard by nobody.
   const listeners = await listenEverywhere({ places, identity, clients, ...web, log });
   const { lease: leaseMs, shared = false, maxSessions: sessionsMax } = options;
-  await startCryptoThreads(options, log);
   const server = new ExportServer({
     stores,
     checksums,

@@ -66,6 +66,11 @@ export class Claims {
     return { from: last.key, claim };
   }
 
+  /** Whether no other session has claimed the store since this one did. */
+  isLast(store: Store, key: string): boolean {
+    return this.#lastOf(store)?.key === key;
+  }
+
   /** The session that may hold the claim has a newer connection, from this address. */
   moved(store: Store, key: string, address: PeerAddress): void {
     const last = this.#last.get(store);

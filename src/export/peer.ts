@@ -5,14 +5,12 @@
  * for a bounded time; and without a proof it learns nothing of the stores, and claims nothing.
  */
 import type { Checksum } from '../../wasm/checksums.js';
-import type { Secret } from '../access/secret.js';
-import type { Clock, Timer } from '../clock.js';
+import { TOO_OFTEN } from '../access/gate.js';
+import type { Timer } from '../clock.js';
 import { DstError, invariant } from '../errors.js';
 import {
   CONTROL_BODY_BYTES_MAX,
   CONTROL_QUEUE_BYTES_MAX,
-  CREDIT_BYTES,
-  CREDIT_TRANSACTIONS,
   FRAME_PAYLOAD_BYTES_MAX,
   HELLO_BODY_BYTES_MAX,
   HELLO_TIMEOUT_MS,
@@ -21,7 +19,6 @@ import {
   PROOF_BODY_BYTES_MAX,
   REFUSAL_LINGER_MS,
 } from '../limits.js';
-import type { Log } from '../log.js';
 import { FrameDecoder } from '../protocol/decoder.js';
 import { encodeControl } from '../protocol/encode.js';
 import { type ControlFrame, type Frame, isControl, type RequestFrame } from '../protocol/frame.js';
@@ -36,42 +33,16 @@ import {
   noticeBody,
   readHello,
   readProof,
-  type Welcome,
   welcomeBody,
 } from '../protocol/messages.js';
 import type { Connection, Stream } from '../transport/transport.js';
 import { Challenge, UNPROVED } from './challenge.js';
+import { Credit } from './credit.js';
 import type { Answer } from './executor.js';
+import type { Admission, PeerHost } from './peer-host.js';
 import { type RequestHost, RequestStream } from './request-stream.js';
 import type { ExportSession } from './session.js';
 import { WorkingNotices } from './working-notices.js';
-
-/** What a peer was admitted to; `session` is absent where it only asked. */
-export interface Admission {
-  /** What to tell it, as things are when it is called. */
-  welcome(): Welcome;
-  readonly checksum: Checksum;
-  readonly session: ExportSession | undefined;
-}
-
-/** The server's side of the handshake. */
-export interface PeerHost {
-  readonly log: Log;
-  readonly clock: Clock;
-  readonly draining: boolean;
-  /** What a client must prove to hold before its HELLO is decided on. */
-  readonly secret: Secret | undefined;
-  /** A client did not prove it; it is about to be refused. */
-  proofFailed(peer: Peer): void;
-  /** Decides on a HELLO; rejects with the `DstError` to refuse it with. */
-  admit(peer: Peer, hello: Hello): Promise<Admission>;
-  /** The client has done with its session. */
-  leave(peer: Peer): void;
-  /** The connection has ended. */
-  gone(peer: Peer): void;
-  /** A write came damaged. */
-  countDamaged(): void;
-}
 
 export class Peer implements RequestHost {
   readonly connection: Connection;
@@ -82,8 +53,8 @@ export class Peer implements RequestHost {
   #challenge: Challenge | undefined;
   #admission: Admission | undefined;
   #epoch = 0;
-  #inFlight = 0;
-  #inFlightBytes = 0;
+  #left = false;
+  readonly #credit = new Credit();
   #damagedWrites = 0;
   readonly #working: WorkingNotices;
   /** What came last is not older than the idle timer. */
@@ -100,7 +71,12 @@ export class Peer implements RequestHost {
     this.#working = new WorkingNotices(host.clock, (transactions) =>
       this.notify({ event: 'working', transactions }),
     );
-    this.#timer = host.clock.after(HELLO_TIMEOUT_MS, () =>
+  }
+
+  /** Hears it from here on. To be called once, by a host that is ready for it to be gone. */
+  begin(): void {
+    const { connection } = this;
+    this.#timer = this.#host.clock.after(HELLO_TIMEOUT_MS, () =>
       connection.close(this.#state === 'new' ? 'no HELLO came' : 'no PROOF came'),
     );
     connection.onClose(() => this.#onClose());
@@ -148,16 +124,7 @@ export class Peer implements RequestHost {
 
   reserve(payloadBytes: number): void {
     this.#heard = true;
-    const alone = this.#inFlight === 0;
-    this.#inFlight++;
-    this.#inFlightBytes += payloadBytes;
-    const tooMany = this.#inFlight > CREDIT_TRANSACTIONS;
-    if (tooMany || (!alone && this.#inFlightBytes > CREDIT_BYTES)) {
-      throw new DstError(
-        'DST_E_LIMIT',
-        `${this.#inFlight} transactions with ${this.#inFlightBytes} bytes in flight are more than the credit`,
-      );
-    }
+    this.#credit.reserve(payloadBytes);
   }
 
   answered(transaction: number): void {
@@ -165,8 +132,7 @@ export class Peer implements RequestHost {
   }
 
   taken(payloadBytes: number): void {
-    this.#inFlight--;
-    this.#inFlightBytes -= payloadBytes;
+    this.#credit.giveBack(payloadBytes);
   }
 
   run(request: RequestFrame): Promise<Answer> | undefined {
@@ -190,9 +156,7 @@ export class Peer implements RequestHost {
 
   breach(error: DstError): void {
     if (this.#state === 'ended') return;
-    const details = { peer: this.connection.peer, code: error.code };
-    if (error.code === 'DST_E_FENCED') this.#host.log.debug(details, error.message);
-    else this.#host.log.warn(details, `connection closed: ${error.message}`);
+    this.#tell(error.code === 'DST_E_FENCED' ? 'debug' : 'warn', error, 'connection closed');
     this.dismiss(error);
   }
 
@@ -250,15 +214,27 @@ export class Peer implements RequestHost {
     if (!isControl(frame)) throw protocolError('a transaction on the control stream');
     this.#heard = true;
     if (frame.kind === KIND.ping) this.#send(KIND.pong, frame.sequence);
-    else if (frame.kind === KIND.leave) this.#host.leave(this);
+    else if (frame.kind === KIND.leave) this.#leave();
     else if (frame.kind === KIND.proof) this.#checkProof(readProof(frame.body).proof);
     else this.#onHello(readHello(frame.body));
+  }
+
+  #leave(): void {
+    // Each would be kept until what is in progress has ended.
+    if (this.#left) throw protocolError('a second LEAVE');
+    this.#left = true;
+    this.#host.leave(this);
   }
 
   #onHello(hello: Hello): void {
     const { secret } = this.#host;
     if (secret === undefined) {
       void this.#decide(hello);
+      return;
+    }
+    if (!this.#host.chargeProof(this)) {
+      this.#state = 'ended';
+      this.connection.close(TOO_OFTEN);
       return;
     }
     this.#challenge = new Challenge(secret, hello, this.connection);
@@ -271,14 +247,11 @@ export class Peer implements RequestHost {
     invariant(challenge !== undefined, 'a PROOF without a CHALLENGE was let through');
     this.#challenge = undefined;
     if (challenge.accepts(proof)) {
+      this.#host.refundProof(this);
       void this.#decide(challenge.hello, challenge);
       return;
     }
-    this.#host.log.warn(
-      { peer: this.connection.peer, code: UNPROVED.code },
-      'refused: it does not hold the secret',
-    );
-    this.#host.proofFailed(this);
+    this.#tell('warn', UNPROVED, 'refused: it does not hold the secret');
     this.dismiss(UNPROVED);
   }
 
@@ -296,8 +269,18 @@ export class Peer implements RequestHost {
       this.#watch();
     } catch (error) {
       if (!(error instanceof DstError)) throw error;
+      if (this.#state === 'deciding') this.#tell('info', error, 'refused');
       this.dismiss(error);
     }
+  }
+
+  /** A client decides how often it is refused or cut off, and not how often the log says so. */
+  #tell(level: 'debug' | 'info' | 'warn', { code, message }: Failure, what: string): void {
+    const { log } = this.#host;
+    // Not in the line itself, as the client may have chosen some of its words.
+    const details = { peer: this.connection.peer, code, reason: message };
+    if (level === 'debug' || !this.#host.mayTell(this)) log.debug(details, what);
+    else log[level](details, what);
   }
 
   /** Dismisses the peer once nothing has come for a whole turn of the timer. */
@@ -327,6 +310,9 @@ export class Peer implements RequestHost {
     this.#timer?.cancel();
     this.#working.stop();
     this.#state = 'ended';
+    // Asked for a proof, it gave none: it has guessed nothing.
+    if (this.#challenge !== undefined) this.#host.refundProof(this);
+    this.#challenge = undefined;
     this.#host.gone(this);
   }
 }

@@ -1,6 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import { type ChecksumName, chooseChecksum } from '../../wasm/checksums.js';
-import type { Decision, Gate } from '../access/gate.js';
+import type { Gate } from '../access/gate.js';
 import type { Permission } from '../access/permission.js';
 import type { Secret } from '../access/secret.js';
 import { loadSessionChecksum } from '../access/session-checksum.js';
@@ -8,33 +7,34 @@ import { type Clock, systemClock } from '../clock.js';
 import { DstError } from '../errors.js';
 import {
   CONNECTIONS_MAX,
-  CREDIT_BYTES,
-  CREDIT_TRANSACTIONS,
-  FRAME_PAYLOAD_BYTES_MAX,
+  REFUSAL_LOG_INTERVAL_MS,
   SESSION_LEASE_MS,
   SESSIONS_MAX_DEFAULT,
   SHUTDOWN_FLUSH_TIMEOUT_MS,
-  TRANSACTION_WINDOW,
+  STORE_NAME_BYTES_MAX,
 } from '../limits.js';
 import type { Log } from '../log.js';
 import { PROTOCOL_VERSION } from '../protocol/kinds.js';
-import {
-  type Failure,
-  type Hello,
-  NONCE_BYTES,
-  VERIFIER_BYTES,
-  type Welcome,
-} from '../protocol/messages.js';
+import type { Failure, Hello } from '../protocol/messages.js';
 import type { Connection, Listener } from '../transport/transport.js';
-import { AGENT } from '../version.js';
 import { resolvesWithin } from '../within.js';
-import { type Admission, Peer, type PeerHost } from './peer.js';
+import { Peer } from './peer.js';
+import type { Admission, PeerHost } from './peer-host.js';
 import type { SessionRules } from './session.js';
 import { Sessions } from './sessions.js';
-import { closeStore, describeStore, flushStore, type Store } from './store.js';
+import { closeStore, flushStore, type Store } from './store.js';
 import { turnAway } from './turn-away.js';
+import { composeWelcome } from './welcome.js';
 
-const EVERYBODY: Decision = { kind: 'admitted', permission: 'rw' };
+type Door = Pick<Gate, 'decide' | 'chargeProof' | 'refundProof' | 'mayTell'>;
+
+const OPEN_DOOR: Door = {
+  decide: () => ({ kind: 'admitted', permission: 'rw' }),
+  chargeProof: () => true,
+  refundProof() {},
+  mayTell: () => true,
+};
+
 const GOING_AWAY: Failure = { code: 'DST_E_GOING_AWAY', message: 'the export is going away' };
 
 export interface ExportServerOptions {
@@ -44,7 +44,7 @@ export interface ExportServerOptions {
   /** What every client must prove to hold; checksums are keyed by it. */
   readonly secret?: Secret | undefined;
   /** Who may connect, and to do what; without one everybody may, to read and write. */
-  readonly gate?: Pick<Gate, 'decide' | 'proofFailed'>;
+  readonly gate?: Door;
   /** Sessions at once, those that wait for their client to come back among them. */
   readonly sessionsMax?: number;
   readonly log: Log;
@@ -64,6 +64,7 @@ export class ExportServer implements PeerHost {
   readonly log: Log;
   readonly clock: Clock;
   readonly #options: ExportServerOptions;
+  readonly #gate: Door;
   readonly #listeners: Listener[] = [];
   /** Every connection that is heard, and what its client may do. */
   readonly #peers = new Map<Peer, Permission>();
@@ -72,9 +73,12 @@ export class ExportServer implements PeerHost {
   readonly #sessions: Sessions;
   #draining = false;
   #damagedWrites = 0;
+  /** When the log said last that the export is full. */
+  #toldFullMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: ExportServerOptions) {
     this.#options = options;
+    this.#gate = options.gate ?? OPEN_DOOR;
     this.log = options.log;
     this.clock = options.clock ?? systemClock;
     this.#sessions = new Sessions({
@@ -150,8 +154,16 @@ export class ExportServer implements PeerHost {
 
   // ---- PeerHost ------------------------------------------------------------------------
 
-  proofFailed(peer: Peer): void {
-    this.#options.gate?.proofFailed(peer.connection);
+  chargeProof(peer: Peer): boolean {
+    return this.#gate.chargeProof(peer.connection);
+  }
+
+  refundProof(peer: Peer): void {
+    this.#gate.refundProof(peer.connection);
+  }
+
+  mayTell(peer: Peer): boolean {
+    return this.#gate.mayTell(peer.connection);
   }
 
   async admit(peer: Peer, hello: Hello): Promise<Admission> {
@@ -184,7 +196,8 @@ export class ExportServer implements PeerHost {
     return {
       session,
       checksum,
-      welcome: () => this.#welcome(hello, checksum.name, store, readOnly),
+      welcome: () =>
+        composeWelcome(hello, { ...this.#options, checksum: checksum.name, store, readOnly }),
     };
   }
 
@@ -204,16 +217,20 @@ export class ExportServer implements PeerHost {
   // ---- Inside --------------------------------------------------------------------------
 
   #onConnection(connection: Connection): void {
-    if (this.connections >= CONNECTIONS_MAX) {
-      this.log.warn({ peer: connection.peer }, `more than ${CONNECTIONS_MAX} connections: refused`);
+    const decision = this.#gate.decide(connection);
+    if (decision.kind !== 'dropped' && this.connections >= CONNECTIONS_MAX) {
+      this.#tellFull(connection);
       connection.close('too many connections');
       return;
     }
-    const decision = this.#options.gate?.decide(connection) ?? EVERYBODY;
     switch (decision.kind) {
-      case 'admitted':
-        this.#peers.set(new Peer(connection, this), decision.permission);
+      case 'admitted': {
+        const peer = new Peer(connection, this);
+        // Before it begins, as it ends at once where its connection already has.
+        this.#peers.set(peer, decision.permission);
+        peer.begin();
         break;
+      }
       case 'refused':
         this.#turnedAway.add(connection);
         connection.onClose(() => this.#turnedAway.delete(connection));
@@ -222,6 +239,14 @@ export class ExportServer implements PeerHost {
       case 'dropped':
         connection.close(decision.reason);
     }
+  }
+
+  /** Whoever fills the export comes from any number of addresses: the log says so now and then. */
+  #tellFull({ peer }: Connection): void {
+    const nowMs = this.clock.nowMs();
+    if (nowMs - this.#toldFullMs < REFUSAL_LOG_INTERVAL_MS) return;
+    this.#toldFullMs = nowMs;
+    this.log.warn({ peer }, `more than ${CONNECTIONS_MAX} connections: refused`);
   }
 
   async #rereadStore(store: Store): Promise<void> {
@@ -281,35 +306,8 @@ export class ExportServer implements PeerHost {
     const names = stores.map((store) => `"${store.name}"`).join(', ');
     throw new DstError(
       'DST_E_EXPORT_UNKNOWN',
-      `there is no export named "${name}" here; those that are: ${names}`,
+      `there is no export named "${name.slice(0, STORE_NAME_BYTES_MAX)}" here; those that are: ${names}`,
     );
-  }
-
-  #welcome(
-    hello: Hello,
-    checksum: ChecksumName,
-    store: Store | undefined,
-    readOnly: boolean,
-  ): Welcome {
-    const { stores, checksums } = this.#options;
-    return {
-      version: PROTOCOL_VERSION,
-      session: hello.session,
-      epoch: hello.epoch,
-      nonce: randomBytes(NONCE_BYTES),
-      checksum,
-      checksums,
-      export: store === undefined ? undefined : describeStore(store, readOnly),
-      exports: hello.intent === 'list' ? stores.map((each) => describeStore(each, readOnly)) : [],
-      credit: {
-        transactions: CREDIT_TRANSACTIONS,
-        bytes: CREDIT_BYTES,
-        window: TRANSACTION_WINDOW,
-      },
-      payloadBytesMax: FRAME_PAYLOAD_BYTES_MAX,
-      verifier: store?.device.verifier ?? Buffer.alloc(VERIFIER_BYTES),
-      agent: AGENT,
-    };
   }
 }
 

@@ -12,6 +12,7 @@
 import type { Permission } from '../access/permission.js';
 import type { Clock, Timer } from '../clock.js';
 import { DstError } from '../errors.js';
+import { SESSIONS_RESUMED_TIMES } from '../limits.js';
 import type { Log } from '../log.js';
 import type { Failure, Hello } from '../protocol/messages.js';
 import type { Connection } from '../transport/transport.js';
@@ -31,7 +32,10 @@ export interface SessionsOptions {
   readonly leaseMs: number;
   /** Any number of sessions may write to a store at once. */
   readonly shared: boolean;
-  /** Sessions at once, those that wait for their client to come back among them. */
+  /**
+   * Sessions at once, those that wait for their client to come back among them; the unknown
+   * that resume may be more, up to SESSIONS_RESUMED_TIMES as many.
+   */
   readonly sessionsMax: number;
   readonly rules?: SessionRules | undefined;
 }
@@ -163,13 +167,33 @@ export class Sessions {
     return held;
   }
 
-  /** One that comes back has room in any case, and so has one in whose favour another ends. */
-  #hasRoom({ resuming, takeover }: Hello, store: Store, readOnly: boolean): boolean {
-    if (resuming || this.#held.size < this.#options.sessionsMax) return true;
-    if (!takeover || readOnly || this.#options.shared) return false;
-    return [...this.#held.values()].some(
-      ({ session }) => session.store === store && !session.readOnly,
-    );
+  /**
+   * Whoever wrote last has room in any case, and so has one in whose favour another ends. Any
+   * other can say that it comes back, so that those who do have more room, and not endless.
+   */
+  #hasRoom(hello: Hello, store: Store, readOnly: boolean): boolean {
+    const { sessionsMax, shared } = this.#options;
+    this.#endIdleReaders(sessionsMax);
+    const count = this.#held.size;
+    if (count < sessionsMax) return true;
+    if (hello.resuming && count < SESSIONS_RESUMED_TIMES * sessionsMax) return true;
+    if (readOnly || shared) return false;
+    if (hello.resuming && this.#claims.isLast(store, keyOf(hello))) return true;
+    const writes = ({ session }: Held) => session.store === store && !session.readOnly;
+    return hello.takeover && [...this.#held.values()].some(writes);
+  }
+
+  /**
+   * Makes room below `sessionsMax`, as far as it goes, at the cost of readers whose client is
+   * away, the oldest first: they lose nothing, since they have no claim and no changes, and are
+   * made anew when they come back.
+   */
+  #endIdleReaders(sessionsMax: number): void {
+    for (const held of this.#held.values()) {
+      if (this.#held.size < sessionsMax) return;
+      const { session, peer } = held;
+      if (session.readOnly && peer === undefined && session.inProgress === 0) this.#over(held);
+    }
   }
 
   #claim(peer: Peer, hello: Hello, store: Store): void {

@@ -9,8 +9,8 @@ export type PayloadRule = (header: Header) => void;
 
 /**
  * Cuts a stream of bytes into frames, whatever the pieces that it arrives in. Payloads are
- * handed on as slices of those pieces, or copied once where the pieces are crumbs. What it
- * holds is bounded: one header, or one payload, whose size `rule` has agreed to before a
+ * handed on as slices of those pieces, or copied once where the pieces are crumbs; bodies of
+ * control frames are copied as they come, unless they come whole. What it holds is bounded: one header, or one payload, whose size `rule` has agreed to before a
  * byte of it is kept.
  */
 export class FrameDecoder {
@@ -114,7 +114,7 @@ export class FrameDecoder {
   #takePayload(chunk: Buffer, at: number): number {
     const takenBytes = Math.min(this.#missingBytes, chunk.length - at);
     const header = this.#header as Header;
-    this.#keep(chunk.subarray(at, at + takenBytes), header.payloadBytes);
+    this.#keep(chunk.subarray(at, at + takenBytes), header);
     this.#missingBytes -= takenBytes;
     if (this.#missingBytes === 0) {
       const pieces = this.#pieces;
@@ -127,13 +127,15 @@ export class FrameDecoder {
     return at + takenBytes;
   }
 
-  #keep(piece: Buffer, payloadBytes: number): void {
+  #keep(piece: Buffer, { kind, payloadBytes }: Header): void {
     if (this.#joined !== undefined) {
       piece.copy(this.#joined, payloadBytes - this.#missingBytes);
       return;
     }
     this.#pieces.push(piece);
-    if (this.#pieces.length <= 1 + payloadBytes / FRAME_PAYLOAD_PIECE_BYTES_MIN) return;
+    // A piece may pin a larger buffer of the transport's, and a stranger may send a body.
+    const slicesMax = kind < KIND.read ? 0 : 1 + payloadBytes / FRAME_PAYLOAD_PIECE_BYTES_MIN;
+    if (piece.length === payloadBytes || this.#pieces.length <= slicesMax) return;
     this.#joined = Buffer.allocUnsafe(payloadBytes);
     let at = 0;
     for (const early of this.#pieces) at += early.copy(this.#joined, at);

@@ -9,9 +9,11 @@ import {
   CREDIT_TRANSACTIONS,
   DEVICE_BYTES_MAX,
   EXPORT_NAME_BYTES_MAX,
+  FAILURE_MESSAGE_CHARACTERS_MAX,
   FRAME_PAYLOAD_BYTES_MAX,
   PING_INTERVAL_MS_MAX,
 } from '../limits.js';
+import { printable } from '../printable.js';
 import { Fields } from './fields.js';
 
 /** What the client wants: to use an export, to know about one, or to know what there is. */
@@ -217,7 +219,8 @@ function readDescription(fields: Fields): ExportDescription {
 }
 
 export function failureBody(failure: Failure): Record<string, unknown> {
-  return { code: failure.code, message: failure.message };
+  const message = failure.message.slice(0, FAILURE_MESSAGE_CHARACTERS_MAX);
+  return { code: failure.code, message };
 }
 
 /** Reads what a peer says of a failure; what is missing is filled with a general sentence. */
@@ -230,7 +233,7 @@ export function readFailure(body: Readonly<Record<string, unknown>>): Failure {
         : 'DST_E_PEER',
     message:
       typeof message === 'string' && message.length > 0
-        ? printable(message.slice(0, 1024))
+        ? printable(message.slice(0, FAILURE_MESSAGE_CHARACTERS_MAX))
         : 'the peer gave no reason',
   };
 }
@@ -277,9 +280,4 @@ export function readNotice(body: Readonly<Record<string, unknown>>): Notice | un
     default:
       return undefined;
   }
-}
-
-/** A peer's text goes to terminals and logs: control characters are taken out. */
-function printable(text: string): string {
-  return text.replace(/\p{Cc}+/gu, ' ');
 }

@@ -56,7 +56,7 @@ const MISTAKES: readonly [rule: string, says: RegExp][] = [
   ['192.0.2', /no address/],
   ['192.0.2.0/33', /\/33 is out of range.*\/32/],
   ['2001:db8::/129', /\/129 is out of range.*\/128/],
-  ['::ffff:192.0.2.0/24', /\/24 is out of range/],
+  ['::ffff:192.0.2.0/24', /\/24 is out of range.*give \/96 to \/128$/],
   ['192.0.2.0/', /no address/],
   ['192.0.2.0/24/24', /no address/],
   ['fe80::1%eth0', /no address/],

@@ -68,12 +68,30 @@ test('a refused address is counted as well', () => {
   assert.equal(outcome(gate.decide(from('203.0.113.9'))), 'dropped');
 });
 
-test('a wrong secret costs as much as many connections', () => {
+test('a wrong secret costs as much as many connections, a right one nothing', () => {
   const { gate } = newGate({ connectionsPerMinute: PROOF_FAILED_COST_CONNECTIONS + 2 });
   assert.equal(outcome(gate.decide(from('192.0.2.8'))), 'rw');
-  gate.proofFailed(from('192.0.2.8'));
+  assert.equal(gate.chargeProof(from('192.0.2.8')), true);
+  gate.refundProof(from('192.0.2.8'));
+  assert.equal(gate.chargeProof(from('192.0.2.8')), true);
   assert.equal(outcome(gate.decide(from('192.0.2.8'))), 'rw');
   assert.equal(outcome(gate.decide(from('192.0.2.8'))), 'dropped');
+});
+
+test('an address that is in debt is not asked for the secret, and the log says so once', () => {
+  const { gate, lines } = newGate();
+  for (let i = 0; i < PER_MINUTE; i++) gate.decide(from('192.0.2.8'));
+  assert.equal(gate.chargeProof(from('192.0.2.8')), true);
+  assert.equal(gate.chargeProof(from('192.0.2.8')), false);
+  assert.equal(gate.chargeProof(from('192.0.2.8')), false);
+  assert.equal(gate.chargeProof(from('192.0.2.9')), true);
+  assert.equal(lines.length, 1);
+});
+
+test('failed handshakes take nothing from whoever shares the address', () => {
+  const { gate } = newGate({ connectionsPerMinute: 1 });
+  gate.handshakeFailed({ address: '192.0.2.8', port: 1 }, 'TLS alert 48');
+  assert.equal(outcome(gate.decide(from('192.0.2.8'))), 'rw');
 });
 
 // ---- Certificates --------------------------------------------------------------------
@@ -130,4 +148,10 @@ test('a failed handshake is in the log, once a minute', () => {
     lines.map(({ line }) => line),
     ['refused in its handshake: TLS alert 48'],
   );
+});
+
+test('a name cannot pose as a line of the log', async () => {
+  const { gate, lines } = newGate({ names: { rules: [parseNameRule('a.example')] } });
+  gate.decide(await showing('x\n[12:00:00] INFO: a.example attached'));
+  assert.match(String(lines[0]?.line), /has x \[12:00:00\] INFO/);
 });

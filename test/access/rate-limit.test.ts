@@ -45,14 +45,36 @@ test('the addresses of one IPv6 /64 share', () => {
   assert.equal(burst(limit, '2001:db8:0:1::1'), PER_MINUTE);
 });
 
-test('a charge leaves a debt that time pays off', () => {
+test('a charge leaves a debt that time pays off, and no second one meanwhile', () => {
   const { limit, pass } = newLimit();
   burst(limit, '192.0.2.1');
-  limit.charge('192.0.2.1', 30);
+  assert.equal(limit.charge('192.0.2.1', 30), true);
+  assert.equal(limit.charge('192.0.2.1', 30), false);
   pass(30_000);
   assert.equal(burst(limit, '192.0.2.1'), 0);
   pass(1_000);
   assert.equal(burst(limit, '192.0.2.1'), 1);
+});
+
+test('a refund gives back what the charge took, and never more than a minute’s worth', () => {
+  const { limit, pass } = newLimit();
+  limit.charge('192.0.2.1', 30);
+  limit.refund('192.0.2.1', 30);
+  assert.equal(burst(limit, '192.0.2.1'), PER_MINUTE);
+  limit.charge('192.0.2.1', 30);
+  pass(60_000);
+  limit.refund('192.0.2.1', 30);
+  assert.equal(burst(limit, '192.0.2.1'), PER_MINUTE);
+});
+
+test('no charge takes more than a minute’s worth', () => {
+  const { limit, pass } = newLimit();
+  burst(limit, '192.0.2.1');
+  assert.equal(limit.charge('192.0.2.1', 100 * PER_MINUTE), true);
+  pass(61_000);
+  assert.equal(burst(limit, '192.0.2.1'), 1);
+  limit.refund('192.0.2.1', 100 * PER_MINUTE);
+  assert.equal(burst(limit, '192.0.2.1'), PER_MINUTE);
 });
 
 test('the table is bounded, and the one who has been away longest is forgotten', () => {

@@ -3,7 +3,11 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { before, type TestContext, test } from 'node:test';
-import { type ListenOptions, listenEverywhere } from '../../src/cli/listen-everywhere.js';
+import {
+  http3Places,
+  type ListenOptions,
+  listenEverywhere,
+} from '../../src/cli/listen-everywhere.js';
 import { http3Available } from '../../src/transport/webtransport/engine.js';
 import { generateCertificates } from '../../src/trust/generate.js';
 import { type Identity, loadServerIdentity } from '../../src/trust/identity.js';
@@ -76,6 +80,19 @@ test('a port that TCP does not have is refused, and UDP’s is let go of', async
   t.after(() => socket.close());
   socket.bind(port, HOST);
   await once(socket, 'listening');
+});
+
+test('HTTP/3 has its port once at each host, however many ports QUIC has there', () => {
+  const places = [
+    { host: HOST, port: 1 },
+    { host: HOST, port: 2 },
+    { host: '::1', port: 1 },
+  ];
+  assert.deepEqual(http3Places(places, 443), [
+    { host: HOST, port: 443 },
+    { host: '::1', port: 443 },
+  ]);
+  assert.deepEqual(http3Places(places, undefined), []);
 });
 
 test('HTTP/3 without its package is refused', async (t) => {

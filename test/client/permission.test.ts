@@ -22,7 +22,9 @@ async function roaming(t: TestContext, first: Decision) {
     told.asked++;
     return told.decision;
   };
-  const { network, server } = newExport(t, { gate: { decide, proofFailed() {} } });
+  const { network, server } = newExport(t, {
+    gate: { decide, chargeProof: () => true, refundProof() {}, mayTell: () => true },
+  });
   const remote = await RemoteDevice.connect({
     dial: (request) => network.dial(request),
     exportName: 'vol',

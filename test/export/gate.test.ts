@@ -2,12 +2,15 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
 import type { Decision } from '../../src/access/gate.js';
-import { Secret } from '../../src/access/secret.js';
 import { DstError } from '../../src/errors.js';
-import { REFUSAL_LINGER_MS, TURN_AWAY_TIMEOUT_MS } from '../../src/limits.js';
+import {
+  REFUSAL_LINGER_MS,
+  SESSIONS_RESUMED_TIMES,
+  TURN_AWAY_TIMEOUT_MS,
+} from '../../src/limits.js';
 import { encodeControl } from '../../src/protocol/encode.js';
 import { KIND } from '../../src/protocol/kinds.js';
-import { errnoValue, NONCE_BYTES } from '../../src/protocol/messages.js';
+import { errnoValue, SESSION_BYTES } from '../../src/protocol/messages.js';
 import { writeOf } from '../support/raw-client.js';
 import { until } from '../support/wait.js';
 import { newExport, noting } from './support.js';
@@ -21,12 +24,12 @@ const REFUSED: Decision = {
 
 /** An export whose gate decides as it is told, from one connection to the next. */
 function gated(t: TestContext, options: Parameters<typeof newExport>[1] = {}) {
-  const told = { decision: MAY_WRITE, failedProofs: 0 };
+  const told = { decision: MAY_WRITE, mayTell: true };
   const gate = {
     decide: () => told.decision,
-    proofFailed: () => {
-      told.failedProofs++;
-    },
+    chargeProof: () => true,
+    refundProof() {},
+    mayTell: () => told.mayTell,
   };
   return { ...newExport(t, { gate, ...options }), told };
 }
@@ -80,16 +83,6 @@ test('a connection that is dropped is closed at once, with the reason', async (t
   const client = await connect();
   assert.equal(server.connections, 0);
   assert.equal((await client.closed).message, 'too many');
-});
-
-test('a wrong secret is told to the gate', async (t) => {
-  const { connect, told } = gated(t, { secret: new Secret(randomBytes(32)) });
-  const client = await connect();
-  client.hello();
-  assert.equal((await client.frame()).kind, KIND.challenge);
-  client.write(encodeControl(KIND.proof, 0, { proof: Buffer.alloc(NONCE_BYTES) }));
-  await client.refusal();
-  assert.equal(told.failedProofs, 1);
 });
 
 // ---- Read-only by rule ---------------------------------------------------------------
@@ -172,6 +165,44 @@ test('a reader that comes back where it might write stays one', async (t) => {
   assert.equal((await back.welcome({ epoch: 2, resuming: true })).export?.readOnly, true);
 });
 
+// ---- What the log says ---------------------------------------------------------------
+
+test('a HELLO that is refused is in the log, and why', async (t) => {
+  const lines: { details: unknown; line: unknown }[] = [];
+  const { connect } = gated(t, { log: noting(lines) });
+  const client = await connect();
+  client.hello({ export: 'nowhere' });
+  const { code, message: reason } = await client.refusal();
+  const { peer } = client.connection;
+  assert.equal(code, 'DST_E_EXPORT_UNKNOWN');
+  assert.deepEqual(lines, [{ details: { peer, code, reason }, line: 'refused' }]);
+});
+
+test('a breach is in the log', async (t) => {
+  const lines: { details: { code?: string }; line: unknown }[] = [];
+  const { connect } = gated(t, { log: noting(lines) });
+  const client = await connect();
+  client.write(encodeControl(KIND.ping, 1));
+  await client.refusal();
+  assert.deepEqual(
+    lines.map(({ details, line }) => [details.code, line]),
+    [['DST_E_PROTOCOL', 'connection closed']],
+  );
+});
+
+test('an address of which the log has told may not fill it', async (t) => {
+  const lines: { details: unknown; line: unknown }[] = [];
+  const { connect, told } = gated(t, { log: noting(lines) });
+  told.mayTell = false;
+  const client = await connect();
+  client.hello({ export: 'nowhere' });
+  await client.refusal();
+  const other = await connect();
+  other.write(encodeControl(KIND.ping, 1));
+  await other.refusal();
+  assert.deepEqual(lines, []);
+});
+
 // ---- Sessions at once ----------------------------------------------------------------
 
 test('one session too many is refused, until there is room', async (t) => {
@@ -197,6 +228,62 @@ test('a session that comes back has room, also after the export was started agai
   await first.welcome({ epoch: 1 });
   await (await connect(first.session)).welcome({ epoch: 2 });
   await (await connect()).welcome({ resuming: true, readOnly: true });
+});
+
+test('those that say that they come back are bounded too', async (t) => {
+  const { connect, server } = gated(t, { sessionsMax: 2 });
+  const max = 2 * SESSIONS_RESUMED_TIMES;
+  for (let i = 0; i < max; i++) {
+    await (await connect()).welcome({ resuming: true, readOnly: true });
+  }
+  const another = await connect();
+  another.hello({ resuming: true, readOnly: true });
+  assert.equal((await another.refusal()).code, 'DST_E_SESSIONS');
+  assert.equal(server.sessions, max);
+});
+
+test('whoever wrote last comes back whoever else is there', async (t) => {
+  const session = randomBytes(SESSION_BYTES);
+  const claim = {
+    session: session.toString('hex'),
+    since: new Date(),
+    address: { address: '192.0.2.1', port: 1 },
+  };
+  const claimStore = { load: () => claim, save: async () => {} };
+  const { connect } = gated(t, { sessionsMax: 1, claimStore });
+  for (let i = 0; i < SESSIONS_RESUMED_TIMES; i++) {
+    await (await connect()).welcome({ resuming: true, readOnly: true });
+  }
+  await (await connect(session)).welcome({ resuming: true });
+});
+
+test('readers that went away make room, and are welcome back', async (t) => {
+  const { connect, server } = gated(t, { sessionsMax: 2 });
+  const readers = [];
+  for (let i = 0; i < 2; i++) {
+    const reader = await connect();
+    await reader.welcome({ readOnly: true });
+    readers.push(reader);
+  }
+  const [first, second] = readers;
+  assert.ok(first && second);
+  first.connection.close('away');
+  await until(() => server.connections === 1, 'the end of a connection');
+  assert.equal(server.sessions, 2, 'kept while there is room');
+  await (await connect()).welcome({ readOnly: true });
+  assert.equal(server.sessions, 2);
+  await (await connect(first.session)).welcome({ epoch: 2, resuming: true, readOnly: true });
+});
+
+test('a writer that went away keeps its place', async (t) => {
+  const { connect, server } = gated(t, { sessionsMax: 1 });
+  const writer = await connect();
+  await writer.welcome();
+  writer.connection.close('away');
+  await until(() => server.connections === 0, 'the end of a connection');
+  const reader = await connect();
+  reader.hello({ readOnly: true });
+  assert.equal((await reader.refusal()).code, 'DST_E_SESSIONS');
 });
 
 test('a takeover needs no room of its own, unless there is nobody to take over from', async (t) => {

@@ -85,6 +85,14 @@ test('an unknown export is refused, with the names of those that are', async (t)
   assert.match(message, /"vool".*"vol", "other"/);
 });
 
+test('a long name of an unknown export does not crowd out the names of those that are', async (t) => {
+  const { connect } = newExport(t);
+  const client = await connect();
+  client.hello({ export: 'x'.repeat(4_000) });
+  const { message } = await client.refusal();
+  assert.match(message, /"x{255}".*"vol", "other"/);
+});
+
 test('no checksum in common is refused', async (t) => {
   const { connect } = newExport(t, { checksums: ['blake3'] });
   const client = await connect();

@@ -111,6 +111,17 @@ test('a stream carries one transaction after the other', async (t) => {
   }
 });
 
+test('a second LEAVE is a breach, and not kept until the disk answers', async (t) => {
+  const { bad, good, device } = await twoClients(t);
+  const hold = device.hold(({ name }) => name === 'read');
+  t.after(() => hold.release());
+  bad.open().send({ transaction: 1, lengthBytes: 512 });
+  await soon(hold.arrived, 'the read');
+  bad.leave();
+  bad.leave();
+  await assertOnlyBadEnds(bad, good, 'DST_E_PROTOCOL');
+});
+
 test('an id past the window ends that connection only', async (t) => {
   const { bad, good } = await twoClients(t);
   bad.open().send(writeOf(TRANSACTION_WINDOW + 1, 0, Buffer.from('x')));

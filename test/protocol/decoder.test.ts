@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FrameDecoder } from '../../src/protocol/decoder.js';
-import { encodeReply, encodeRequest } from '../../src/protocol/encode.js';
-import { type Frame, isRequest, NO_CHECKSUM } from '../../src/protocol/frame.js';
+import { encodeControl, encodeReply, encodeRequest } from '../../src/protocol/encode.js';
+import { type Frame, isControl, isRequest, NO_CHECKSUM } from '../../src/protocol/frame.js';
 import { protocolError } from '../../src/protocol/header.js';
 import { KIND } from '../../src/protocol/kinds.js';
 import { decodePieces } from './collect.js';
@@ -70,6 +70,28 @@ test('a payload that arrives in crumbs is held in one buffer of its own', () => 
   const crumbs = Array.from(Buffer.concat(writeOf([payload])), (byte) => Buffer.of(byte));
   const held = payloadOfOnly(decodePieces(crumbs));
   assert.deepEqual(held, [payload]);
+});
+
+test('the body of a control frame does not keep what it arrived in', () => {
+  const body = { agent: 'a'.repeat(300) };
+  const [head, rest] = [0, 100].map((at) => encodeControl(KIND.hello, 0, body).subarray(at)) as [
+    Buffer,
+    Buffer,
+  ];
+  const frames: Frame[] = [];
+  const decoder = new FrameDecoder(
+    () => {},
+    (frame) => frames.push(frame),
+  );
+  const early = Buffer.from(head.subarray(0, 100));
+  decoder.push(early);
+  // The decoder has a copy, or it would see this.
+  early.fill(0);
+  decoder.push(rest);
+  assert.deepEqual(
+    frames.map((frame) => isControl(frame) && frame.body),
+    [body],
+  );
 });
 
 test('a length of zero has no payload to wait for', () => {

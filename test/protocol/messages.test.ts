@@ -195,6 +195,8 @@ test("a failure's message has no control characters and a bounded length", () =>
   const message = 'full\r\n\u001b[31mred\u0007\u009b';
   assert.equal(readFailure({ message }).message, 'full [31mred ');
   assert.equal(readFailure({ message: 'x'.repeat(5000) }).message.length, 1024);
+  const long = { code: 'DST_E_BUSY', message: 'x'.repeat(5000) } as const;
+  assert.equal(String(failureBody(long).message).length, 1024);
 });
 
 test('a failure becomes an error with the code, the sentence and the errno', () => {

@@ -1,0 +1,31 @@
+import { DstError } from '../errors.js';
+import { CREDIT_BYTES, CREDIT_TRANSACTIONS } from '../limits.js';
+
+/** What one connection has in flight, of the credit that WELCOME gave it. */
+export class Credit {
+  #transactions = 0;
+  #bytes = 0;
+
+  /**
+   * Takes a transaction in, with so many bytes of payload, its own and its answer's. Throws
+   * DST_E_LIMIT where that is more than the credit; one alone may be of any size.
+   */
+  reserve(payloadBytes: number): void {
+    const alone = this.#transactions === 0;
+    this.#transactions++;
+    this.#bytes += payloadBytes;
+    const tooMany = this.#transactions > CREDIT_TRANSACTIONS;
+    if (tooMany || (!alone && this.#bytes > CREDIT_BYTES)) {
+      throw new DstError(
+        'DST_E_LIMIT',
+        `${this.#transactions} transactions with ${this.#bytes} bytes in flight are more than the credit`,
+      );
+    }
+  }
+
+  /** The answer to one has been taken by the transport, or will not be sent. */
+  giveBack(payloadBytes: number): void {
+    this.#transactions--;
+    this.#bytes -= payloadBytes;
+  }
+}
