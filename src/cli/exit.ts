@@ -1,5 +1,5 @@
 import { DstError, type DstErrorCode } from '../errors.js';
-import { printable } from './output.js';
+import { printable } from '../printable.js';
 
 /** What the process's exit code tells a script. */
 export const EXIT = {

@@ -1,11 +1,4 @@
-/**
- * Text that may come from a peer, made fit for a terminal and for one line: line ends and
- * control characters become spaces, so that it cannot pose as another line or steer the
- * terminal.
- */
-export function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ');
-}
+import { printable } from '../printable.js';
 
 export function printLine(line: string): void {
   process.stdout.write(`${line}\n`);

@@ -22,6 +22,7 @@ import {
   type Welcome,
 } from '../protocol/messages.js';
 import { AGENT } from '../version.js';
+import { FINAL_REFUSALS } from './refusals.js';
 
 /** What a client asks an export for. */
 export interface LinkRequest {
@@ -69,7 +70,7 @@ export class Greeting {
     if (!isControl(frame)) throw protocolError('a transaction before WELCOME');
     switch (frame.kind) {
       case KIND.refused:
-        throw failureError(readFailure(frame.body));
+        throw this.#refusal(failureError(readFailure(frame.body)));
       case KIND.challenge:
         return { send: this.#prove(readChallenge(frame.body).nonce) };
       case KIND.welcome: {
@@ -81,6 +82,15 @@ export class Greeting {
       default:
         throw protocolError('no WELCOME');
     }
+  }
+
+  /**
+   * What a refusal means. An export that shares our secret asks for a proof before it decides
+   * anything that lasts; so where it did not ask, its word must not end a session for good.
+   */
+  #refusal(refusal: DstError): DstError {
+    const unproved = this.#request.secret !== undefined && this.#challenged === undefined;
+    return unproved && FINAL_REFUSALS.has(refusal.code) ? refusedUnasked(refusal) : refusal;
   }
 
   #prove(exportNonce: Buffer): Buffer {
@@ -152,6 +162,14 @@ function unasked(): DstError {
   return new DstError(
     'DST_E_SECRET_UNASKED',
     'the export does not ask for the shared secret: start it with --secret-file, or leave that out here too',
+  );
+}
+
+function refusedUnasked(refusal: DstError): DstError {
+  return new DstError(
+    'DST_E_SECRET_UNASKED',
+    `the export refused without asking for the shared secret, so something may be posing as it (${refusal.code}: ${refusal.message}): see its log, and that it was started with --secret-file`,
+    { cause: refusal },
   );
 }
 

@@ -92,7 +92,8 @@ function isIssuer(
   }
 }
 
-function isSignedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
+/** Whether the key of `issuer` made the signature of `certificate`; nothing else is looked at. */
+export function isSignedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
   try {
     return certificate.verify(issuer.publicKey);
   } catch {

@@ -3,6 +3,7 @@ import { DstError } from '../errors.js';
 import { checkDates, checkLeafUsage, describeSubject } from './certificate-checks.js';
 import { findChainProblem } from './chain.js';
 import { readCertificateFile } from './pem-file.js';
+import { findRootless } from './roots.js';
 
 /** The authorities whose clients an export lets in. */
 export interface ClientTrust {
@@ -10,14 +11,25 @@ export interface ClientTrust {
   readonly authorities: readonly X509Certificate[];
 }
 
-/** Reads the export's `--client-ca` file: authorities only. Fails with `DST_E_CERT_FILE`. */
+/**
+ * Reads the export's `--client-ca` file: authorities only, and those that are not roots with the
+ * roots above them. Fails with `DST_E_CERT_FILE`.
+ */
 export function loadClientTrust(path: string): ClientTrust {
   const { certificates: authorities } = readCertificateFile(path);
   const stranger = authorities.find(({ ca }) => !ca);
-  if (stranger === undefined) return { path, authorities };
+  if (stranger !== undefined) {
+    throw new DstError(
+      'DST_E_CERT_FILE',
+      `${path} has a certificate that is no authority's (${describeSubject(stranger)}): give the CA that signs the certificates of clients`,
+    );
+  }
+  // TLS would refuse its clients, each with an alert that says nothing of this.
+  const rootless = findRootless(authorities);
+  if (rootless === undefined) return { path, authorities };
   throw new DstError(
     'DST_E_CERT_FILE',
-    `${path} has a certificate that is no authority's (${describeSubject(stranger)}): give the CA that signs the certificates of clients`,
+    `${path} has an authority below another (${describeSubject(rootless)}) without the root above it: add that root's certificate, and name the clients that count with --allow-name where the root signs for others too`,
   );
 }
 

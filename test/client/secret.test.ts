@@ -6,9 +6,10 @@ import { type ProofContext, Secret } from '../../src/access/secret.js';
 import { MemoryDevice } from '../../src/block/memory-device.js';
 import { Link } from '../../src/client/link.js';
 import { exportInfo, listExports } from '../../src/client/queries.js';
+import { FINAL_REFUSALS } from '../../src/client/refusals.js';
 import { RemoteDevice } from '../../src/client/remote-device.js';
 import { waitForExport } from '../../src/client/wait-for-export.js';
-import type { DstErrorCode } from '../../src/errors.js';
+import type { DstError, DstErrorCode } from '../../src/errors.js';
 import { ExportServer } from '../../src/export/server.js';
 import { silentLog } from '../../src/log.js';
 import { encodeControl } from '../../src/protocol/encode.js';
@@ -118,6 +119,27 @@ test('a client with a secret does not go on where nobody asks for it', async () 
   peer.welcome({ checksum: 'blake3' });
   await assert.rejects(ends(clock, greeting, 'the end'), failsWith('DST_E_SECRET_UNASKED'));
   assert.equal(connection.closed, true);
+});
+
+for (const code of FINAL_REFUSALS) {
+  test(`${code} of an export that did not ask for the secret is told, but not believed`, async () => {
+    const { clock, greeting, peer } = await greeted(SECRET);
+    peer.refuse({ code: code as DstErrorCode, message: 'as it says' });
+    await assert.rejects(ends(clock, greeting, 'the end'), (error: DstError) => {
+      assert.equal(error.code, 'DST_E_SECRET_UNASKED');
+      assert.match(error.message, new RegExp(`${code}: as it says`));
+      return true;
+    });
+  });
+}
+
+test('other refusals are passed on as they are, and so is any after a CHALLENGE', async () => {
+  const busy = await greeted(SECRET);
+  busy.peer.refuse({ code: 'DST_E_BUSY', message: 'somebody writes' });
+  await assert.rejects(ends(busy.clock, busy.greeting, 'the end'), failsWith('DST_E_BUSY'));
+  const { clock, greeting, peer } = await challenged();
+  peer.refuse({ code: 'DST_E_TAKEN_OVER', message: 'somebody else writes' });
+  await assert.rejects(ends(clock, greeting, 'the end'), { code: 'DST_E_TAKEN_OVER' });
 });
 
 test('a client without a secret says what is needed, and proves nothing', async () => {

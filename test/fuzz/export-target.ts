@@ -3,38 +3,26 @@
  * beside a client that keeps every rule.
  */
 import assert from 'node:assert/strict';
-import { Secret } from '../../src/access/secret.js';
-import { MemoryDevice } from '../../src/block/memory-device.js';
 import { RemoteDevice } from '../../src/client/remote-device.js';
-import { ExportServer } from '../../src/export/server.js';
 import { HELLO_TIMEOUT_MS, REFUSAL_LINGER_MS, SESSION_LEASE_MS } from '../../src/limits.js';
 import { silentLog } from '../../src/log.js';
 import { KIND } from '../../src/protocol/kinds.js';
-import { MemoryNetwork } from '../../src/transport/memory.js';
 import { loadChecksum } from '../../wasm/checksums.js';
 import { pattern, read, write } from '../client/support.js';
 import { Random } from '../simulation/random.js';
-import { ends, pass, VirtualClock } from '../support/virtual-time.js';
+import { ends, pass } from '../support/virtual-time.js';
 import { Attacker } from './attacker.js';
-import { CountingClock } from './counting-clock.js';
-import {
-  encodeLoose,
-  type LooseFrame,
-  mutateBytes,
-  mutated,
-  pieces,
-  splice,
-  strange,
-} from './mutate.js';
+import { ADDRESS, CHECKSUM, DEVICE_BYTES, World } from './export-world.js';
+import { encodeLoose, type LooseFrame, mutateBytes, mutated, splice, strange } from './mutate.js';
 import { ATTACK_BYTE, hello, LEAVE, PING, proofOf, request } from './scripts.js';
 
-const CHECKSUM = 'crc32c';
-const DEVICE_BYTES = 1 << 20;
 const HONEST_BYTES = 16 * 1024;
 const ATTACKERS_MAX = 6;
 const STEPS_MAX = 12;
 const FLOOD_STREAMS = 600;
-const DELAY_MAX_MS = 5;
+
+/** How long a disk hangs at most, when the attacks are over. */
+const HANG_MAX_MS = 20_000;
 
 /** Ends that say no code: the peer's own wish, and a stranger that did not go on in time. */
 const WORDLESS_ENDS = new Set(['no PROOF came', 'left', 'no HELLO came', 'the attacker hangs up']);
@@ -42,40 +30,10 @@ const WORDLESS_ENDS = new Set(['no PROOF came', 'left', 'no HELLO came', 'the at
 /** Timers that the honest client may have more than at the start: of its own commands. */
 const TIMERS_SLACK = 3;
 
-type Attack = (attacker: Attacker, random: Random, world: World) => Promise<void>;
-
-const SECRET = new Secret(Buffer.alloc(32, 7));
-
-class World {
-  readonly clock = new VirtualClock();
-  readonly counting = new CountingClock(this.clock);
-  readonly safe = new MemoryDevice(DEVICE_BYTES);
-  readonly volume = new MemoryDevice(DEVICE_BYTES);
-  readonly network: MemoryNetwork;
-  readonly server: ExportServer;
-  /** What the honest, readers and writers share with the export, in half of the worlds. */
-  readonly secret: Secret | undefined;
-
-  constructor(random: Random) {
-    this.network = new MemoryNetwork({
-      schedule: (task, delayMs) => this.clock.after(delayMs, task),
-      delayMs: () => random.below(DELAY_MAX_MS),
-      split: (bytes) => pieces(bytes, random),
-    });
-    this.secret = random.chance(0.5) ? SECRET : undefined;
-    this.server = new ExportServer({
-      stores: [
-        { name: 'vol', device: this.volume },
-        { name: 'safe', device: this.safe },
-      ],
-      checksums: [CHECKSUM],
-      log: silentLog,
-      clock: this.counting,
-      secret: this.secret,
-      shared: random.chance(0.5),
-    });
-    this.server.attach(this.network.listen());
-  }
+interface Attack {
+  /** A writer's, unless it says another. */
+  readonly from?: string;
+  run(attacker: Attacker, random: Random, world: World): Promise<void>;
 }
 
 /** One seed: throws where the export does what it must not. */
@@ -84,7 +42,7 @@ export async function fuzzExport(seed: number): Promise<void> {
   // Compiled before virtual time begins: within it, nothing may wait for real time.
   await loadChecksum(CHECKSUM);
   const world = new World(random.fork());
-  const { clock, counting, network, server } = world;
+  const { clock, counting, server } = world;
   const honest = await ends(clock, connectHonest(world), 'the honest client');
   const bytes = pattern(HONEST_BYTES, seed);
   await ends(clock, write(honest, 0, bytes), 'the honest write');
@@ -92,16 +50,29 @@ export async function fuzzExport(seed: number): Promise<void> {
 
   const attackers: Attacker[] = [];
   const attacks: Promise<void>[] = [];
+  const denied = new Set<Attacker>();
   for (let count = 1 + random.below(ATTACKERS_MAX); count > 0; count--) {
-    const attacker = new Attacker(await network.dial());
+    const { from = ADDRESS.writer, run } = random.pick(ATTACKS);
+    const attacker = new Attacker(await world.dial(from));
     attackers.push(attacker);
-    attacks.push(random.pick(ATTACKS)(attacker, random.fork(), world));
+    if (from === ADDRESS.denied) denied.add(attacker);
+    attacks.push(run(attacker, random.fork(), world));
   }
   await ends(clock, Promise.all(attacks), 'the end of the attacks');
   assert.ok(server.connections <= attackers.length + 1);
 
+  await pass(clock, random.below(HANG_MAX_MS));
+  const meanwhile = await ends(
+    clock,
+    read(honest, 0, HONEST_BYTES),
+    'a read beside a disk that hangs',
+  );
+  assert.ok(meanwhile.equals(bytes));
+  world.unhang();
+
   await pass(clock, HELLO_TIMEOUT_MS + 2 * REFUSAL_LINGER_MS);
   for (const attacker of attackers) checkEnd(attacker, world);
+  for (const { welcomed, closed } of denied) assert.ok(closed && !welcomed, 'let in by no rule');
   for (const attacker of attackers) attacker.connection.close('the attacker hangs up');
   await pass(clock, SESSION_LEASE_MS + 1_000);
 
@@ -114,9 +85,10 @@ export async function fuzzExport(seed: number): Promise<void> {
   await ends(clock, honest.close(), 'the end of the honest client');
 }
 
-function connectHonest({ clock, network, secret }: World): Promise<RemoteDevice> {
+function connectHonest(world: World): Promise<RemoteDevice> {
+  const { clock, secret } = world;
   return RemoteDevice.connect({
-    dial: (request) => network.dial(request),
+    dial: () => world.dial(ADDRESS.writer),
     exportName: 'safe',
     checksums: [CHECKSUM],
     readOnly: false,
@@ -161,7 +133,7 @@ async function checkVolume({ volume }: World): Promise<void> {
 // ---- Attacks -------------------------------------------------------------------------------
 
 /** Bytes before WELCOME. */
-const asStranger: Attack = async (attacker, random, { clock }) => {
+const asStranger: Attack['run'] = async (attacker, random, { clock }) => {
   const frame = hello(random);
   attacker.send(0, random.chance(0.1) ? noise(random) : mutated(frame, random));
   for (let step = random.below(STEPS_MAX); step > 0; step--) {
@@ -173,7 +145,7 @@ const asStranger: Attack = async (attacker, random, { clock }) => {
 };
 
 /** Nothing at all, or the beginning of a HELLO, byte by byte. */
-const dawdling: Attack = async (attacker, random, { clock }) => {
+const dawdling: Attack['run'] = async (attacker, random, { clock }) => {
   const bytes = encodeLoose(hello(random));
   const sent = random.below(bytes.length);
   for (let at = 0; at < sent; at++) {
@@ -182,15 +154,20 @@ const dawdling: Attack = async (attacker, random, { clock }) => {
   }
 };
 
-/** One that may only read, on the store of the honest client. */
-const asReader: Attack = (attacker, random, world) => {
+/** One that may only read, by its own wish or by its address, on the store of the honest client. */
+const asReader: Attack['run'] = (attacker, random, world) =>
+  readSafe(attacker, random, world, true);
+const asReaderByRule: Attack['run'] = (attacker, random, world) =>
+  readSafe(attacker, random, world, random.chance(0.1));
+
+function readSafe(attacker: Attacker, random: Random, world: World, readOnly: boolean) {
   // Of its own: a session of the same id is another attacker's, and may write elsewhere.
   const session = Buffer.alloc(16, 0x80 + random.below(3));
-  const changes = { export: 'safe', readOnly: true, session, intent: 'attach' } as const;
+  const changes = { export: 'safe', readOnly, session, intent: 'attach' } as const;
   return asAdmitted(attacker, random, world, changes);
-};
+}
 
-const asWriter: Attack = (attacker, random, world) =>
+const asWriter: Attack['run'] = (attacker, random, world) =>
   asAdmitted(attacker, random, world, { intent: 'attach' });
 
 async function asAdmitted(
@@ -225,7 +202,7 @@ async function asAdmitted(
 }
 
 /** Many streams, each with a request or a part of one. */
-const flooding: Attack = async (attacker, random, { clock, secret }) => {
+const flooding: Attack['run'] = async (attacker, random, { clock, secret }) => {
   const frame = hello(random, { intent: 'attach' });
   if (secret !== undefined) {
     attacker.proof = (exportNonce) => encodeLoose(proofOf(secret, frame, exportNonce));
@@ -240,16 +217,19 @@ const flooding: Attack = async (attacker, random, { clock, secret }) => {
 };
 
 const ATTACKS: readonly [Attack, ...Attack[]] = [
-  asStranger,
-  asStranger,
-  asStranger,
-  asReader,
-  asReader,
-  asWriter,
-  asWriter,
-  asWriter,
-  dawdling,
-  flooding,
+  { run: asStranger },
+  { run: asStranger },
+  { run: asStranger },
+  { run: asReader },
+  { run: asReader },
+  { run: asReaderByRule, from: ADDRESS.reader },
+  { run: asReaderByRule, from: ADDRESS.reader },
+  { run: asWriter },
+  { run: asWriter },
+  { run: asWriter },
+  { run: asWriter, from: ADDRESS.denied },
+  { run: dawdling },
+  { run: flooding },
 ];
 
 function noise(random: Random): Buffer {

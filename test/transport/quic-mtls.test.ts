@@ -44,12 +44,15 @@ async function clientOf(issuer: Made, options: CertificateOptions = {}): Promise
 }
 
 /** An export that asks for certificates of an authority, and what it hears and notes. */
-async function askingExport(t: TestContext, believed?: Made) {
+async function askingExport(t: TestContext, ...believed: Made[]) {
   const authority = await makeAuthority(VALID);
   const server = await makeServer(authority, VALID);
   const refusals: string[] = [];
   const clients: ClientDemands = {
-    trust: { path: 'ca.pem', authorities: [(believed ?? authority).certificate] },
+    trust: {
+      path: 'ca.pem',
+      authorities: (believed.length > 0 ? believed : [authority]).map((made) => made.certificate),
+    },
     refused: ({ address }, why) => refusals.push(`${address}: ${why}`),
   };
   const identity = identityOf(server);
@@ -140,6 +143,16 @@ for (const [what, says, notes, make] of REFUSED) {
     assert.equal(accepted.length, 0);
   });
 }
+
+test('a client of an authority below another is let in, with its root known as well', async (t) => {
+  const root = await makeAuthority({ subject: 'CN=root', ...VALID });
+  const middle = await makeAuthority({ subject: 'CN=middle', issuer: root, ...VALID });
+  const { accepted, refusals, dial } = await askingExport(t, middle, root);
+  const identity = await clientOf(middle);
+  await dial(identity);
+  await until(() => accepted.length === 1, 'the connection');
+  assert.ok(accepted[0]?.clientCertificate?.raw.equals(identity.certificate.raw), refusals[0]);
+});
 
 test('what TLS accepts and we do not comes without its certificate, and is noted', async (t) => {
   // An RSA key of a length that BoringSSL has nothing against.

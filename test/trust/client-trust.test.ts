@@ -5,7 +5,13 @@ import { test } from 'node:test';
 import { PURPOSE } from '../../src/trust/certificate-checks.js';
 import { loadClientTrust, verifyClientChain } from '../../src/trust/client-trust.js';
 import { failsWith, temporaryDirectory } from '../transport/fixtures.js';
-import { type CertificateOptions, makeCertificate, NOW, TOMORROW } from './certificate-maker.js';
+import {
+  type CertificateOptions,
+  certificatePem,
+  makeCertificate,
+  NOW,
+  TOMORROW,
+} from './certificate-maker.js';
 
 async function site(options: CertificateOptions = {}) {
   const authority = await makeCertificate({ subject: 'CN=CA', authority: true });
@@ -55,4 +61,20 @@ test('a file with a certificate that is no authority’s is refused', async (t) 
   assert.throws(() => loadClientTrust(path), failsWith('DST_E_CERT_FILE'));
   writeFileSync(path, `${authority.certificate}`);
   assert.equal(loadClientTrust(path).authorities.length, 1);
+});
+
+test('an authority below another is taken only with the root above it', async (t) => {
+  const root = await makeCertificate({ subject: 'CN=root', authority: true });
+  const middle = await makeCertificate({ subject: 'CN=middle', authority: true, issuer: root });
+  const low = await makeCertificate({ subject: 'CN=low', authority: true, issuer: middle });
+  const another = await makeCertificate({ subject: 'CN=root', authority: true });
+  const path = join(temporaryDirectory(t), 'ca.pem');
+  for (const lacking of [[middle], [middle, another], [root, low], [low, middle]]) {
+    writeFileSync(path, certificatePem(...lacking));
+    assert.throws(() => loadClientTrust(path), /^DstError: .*below another.*the root above it/);
+  }
+  for (const whole of [[root], [low, middle, root], [another, middle, root]]) {
+    writeFileSync(path, certificatePem(...whole));
+    assert.equal(loadClientTrust(path).authorities.length, whole.length);
+  }
 });

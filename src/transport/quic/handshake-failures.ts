@@ -1,6 +1,8 @@
 import type { QuicServer, QuicServerSession } from '@currentspace/http3';
 import { invariant } from '../../errors.js';
+import { printable } from '../../printable.js';
 import { alertOf, describeAlert } from '../../trust/tls-alerts.js';
+import { shortReason } from '../close-reason.js';
 import type { PeerAddress } from '../transport.js';
 
 /** What we use of the engine's server beside its public methods. */
@@ -36,7 +38,7 @@ export function onHandshakeFailure(
       const alert = alertOf(errorCode);
       if (alert === undefined || done.has(session)) return;
       const peer = { address: session.remoteAddress, port: session.remotePort };
-      failed(peer, reason === '' ? describeAlert(alert) : reason);
+      failed(peer, reason === '' ? describeAlert(alert) : printable(shortReason(reason)));
     });
   };
 }

@@ -1,6 +1,8 @@
 import type { X509Certificate } from 'node:crypto';
 import type { QuicClientSession, QuicServerSession } from '@currentspace/http3';
 import { DstError } from '../../errors.js';
+import { printable } from '../../printable.js';
+import { shortReason } from '../close-reason.js';
 import type { CloseReason, Connection, PeerAddress, Stream } from '../transport.js';
 import { type EngineStream, QuicEngineStream } from './engine-stream.js';
 
@@ -33,7 +35,7 @@ export class QuicConnection implements Connection {
     session.on('error', (error: Error) => this.close(error.message));
     session.on('close', (info: { errorCode: number; reason: string }) =>
       this.#end({
-        message: info.reason || `closed with code ${info.errorCode}`,
+        message: printable(info.reason) || `closed with code ${info.errorCode}`,
         code: info.errorCode,
       }),
     );
@@ -71,7 +73,7 @@ export class QuicConnection implements Connection {
     if (this.#closed !== undefined) return;
     this.#end({ message: reason });
     // The client's close is a promise, the server's is not; neither has news for us.
-    Promise.resolve(this.#session.close(0, reason)).catch(() => {});
+    Promise.resolve(this.#session.close(0, shortReason(reason))).catch(() => {});
   }
 
   keepAlive(): void {

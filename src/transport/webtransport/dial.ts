@@ -8,7 +8,7 @@ import { dialHttp3 } from './dial-http3.js';
 import type { AddressDialOptions } from './dial-tls.js';
 import { http3Available } from './engine.js';
 
-export { http3Available } from './engine.js';
+export { http3Available, loadEngine } from './engine.js';
 
 export interface WebTransportDialOptions extends HostDialOptions {
   readonly trust: ServerTrust;

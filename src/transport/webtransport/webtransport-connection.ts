@@ -1,5 +1,7 @@
 import { DstError, invariant } from '../../errors.js';
 import { WEBTRANSPORT_STREAMS_MAX } from '../../limits.js';
+import { printable } from '../../printable.js';
+import { shortReason } from '../close-reason.js';
 import type { CloseReason, Connection, PeerAddress, Stream } from '../transport.js';
 import type { EngineCloseEvent, EngineSession, EngineStreamEvent } from './engine.js';
 import { WebTransportStream } from './webtransport-stream.js';
@@ -73,7 +75,7 @@ export class WebTransportConnection implements Connection {
     if (this.#closed !== undefined) return;
     // First, as the library reports an end by itself within this.
     this.#closed = { message: reason };
-    this.#session.close({ closeCode: 0, reason });
+    this.#session.close({ closeCode: 0, reason: shortReason(reason) });
     this.#end();
   }
 
@@ -121,7 +123,7 @@ export class WebTransportConnection implements Connection {
   #onClose({ errorcode, error }: EngineCloseEvent): void {
     if (this.#closed !== undefined) return;
     const code = errorcode ?? 0;
-    this.#closed = { message: error || `closed with code ${code}`, code };
+    this.#closed = { message: printable(error ?? '') || `closed with code ${code}`, code };
     this.#end();
   }
 
