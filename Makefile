@@ -15,6 +15,9 @@ NAME ?= $(if $(FILE),,demo)
 LISTEN ?= 127.0.0.1:4433
 ALLOW ?=
 
+# Files of tests at once: most of them wait, for processes, leases and links that are dead.
+JOBS ?= 3
+
 DEMO_IMAGE := .build/demo.img
 DEMO_SIZE := 1G
 
@@ -63,7 +66,7 @@ tools: ## Install the programs that tests and demo use (as root, on Debian and i
 
 .PHONY: test
 test: build tools ## Run every test
-	@$(NODE) --test $(if $(JOBS),--test-concurrency=$(JOBS)) $(TESTS)
+	@$(NODE) --test --test-concurrency=$(JOBS) $(TESTS)
 
 .PHONY: simulate
 simulate: build ## Look for lost data in simulated time, for SECONDS=30; SEED=… replays one
