@@ -3,9 +3,10 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-# The Node that tests run on; JOBS test files at once, by default one less than there are CPUs.
+# The Node that tests run on, and how many test files at once: most of them wait, for processes,
+# leases and links that are dead.
 NODE ?= node
-JOBS ?=
+JOBS ?= 3
 
 DST_QUIC := bin/dst-quic
 
@@ -14,9 +15,6 @@ FILE ?=
 NAME ?= $(if $(FILE),,demo)
 LISTEN ?= 127.0.0.1:4433
 ALLOW ?=
-
-# Files of tests at once: most of them wait, for processes, leases and links that are dead.
-JOBS ?= 3
 
 DEMO_IMAGE := .build/demo.img
 DEMO_SIZE := 1G
