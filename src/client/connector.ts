@@ -3,7 +3,10 @@ import type { Clock } from '../clock.js';
 import { DstError } from '../errors.js';
 import { CONNECT_TIMEOUT_MS, LEAVE_TIMEOUT_MS, WELCOME_PATIENCE_MS } from '../limits.js';
 import type { Connection } from '../transport/transport.js';
+import { firstGreeting } from './first-greeting.js';
 import { type Dial, type DialRequest, Link } from './link.js';
+import { newsOfRefusal } from './refusals.js';
+import type { ConnectionNews } from './route/route.js';
 import { SessionIdentity } from './session-identity.js';
 
 export interface ConnectorOptions {
@@ -15,13 +18,10 @@ export interface ConnectorOptions {
   readonly secret?: Secret | undefined;
   readonly identity?: SessionIdentity;
   readonly pingIntervalMs: number;
-  /** Told of each connection on which the export has answered HELLO, be it with a refusal. */
-  readonly answered?: (connection: Connection) => void;
+  /** Told what becomes of each connection that says HELLO. */
+  readonly heard?: (connection: Connection, news: ConnectionNews) => void;
   readonly clock: Clock;
 }
-
-/** How a HELLO ends that nobody has answered. */
-const UNANSWERED = new Set<string>(['DST_E_TIMEOUT', 'DST_E_CONNECTION_LOST']);
 
 /**
  * Makes welcomed links of one session. Attempts may overlap while they dial; only one says
@@ -54,25 +54,26 @@ export class Connector {
     return this.#identity.epoch;
   }
 
+  /** Dials and is welcomed for the first time, before anything else is asked of this. */
+  openFirst(): Promise<Link> {
+    return firstGreeting(this.#options.dial, (connection, timeoutMs) =>
+      this.#track(this.#greet(connection, timeoutMs)),
+    );
+  }
+
   /**
    * Dials and is welcomed. Aborting the request ends it only until its HELLO goes out: the
-   * export fences the older link then, so that the new one is wanted.
+   * export fences the older link then, so that the new one is wanted. `greeted` hears of the
+   * connection that says it.
    */
-  async open(request: DialRequest): Promise<Link> {
+  async open(request: DialRequest, greeted?: (connection: Connection) => void): Promise<Link> {
     const connection = await this.#options.dial(request);
     if (request.signal.aborted || this.#left || this.#mustWait()) {
       connection.close('it is not wanted any more');
       throw aborted();
     }
-    const greeting = this.#greet(connection);
-    const settled = greeting.catch(() => {});
-    this.#greetings.add(settled);
-    this.#latest = settled;
-    void settled.then(() => {
-      this.#greetings.delete(settled);
-      if (this.#latest === settled) this.#latest = undefined;
-    });
-    return greeting;
+    greeted?.(connection);
+    return this.#track(this.#greet(connection, CONNECT_TIMEOUT_MS));
   }
 
   /**
@@ -102,10 +103,22 @@ export class Connector {
     return false;
   }
 
-  async #greet(connection: Connection): Promise<Link> {
+  #track(greeting: Promise<Link>): Promise<Link> {
+    const settled = greeting.catch(() => {});
+    this.#greetings.add(settled);
+    this.#latest = settled;
+    void settled.then(() => {
+      this.#greetings.delete(settled);
+      if (this.#latest === settled) this.#latest = undefined;
+    });
+    return greeting;
+  }
+
+  async #greet(connection: Connection, timeoutMs: number): Promise<Link> {
     const { clock, exportName, checksums, takeover, secret, pingIntervalMs } = this.#options;
     this.#greetedMs = clock.nowMs();
     const epoch = this.#identity.nextEpoch();
+    this.#options.heard?.(connection, 'greeted');
     const greeting = Link.greet(
       connection,
       {
@@ -120,7 +133,7 @@ export class Connector {
         takeover: takeover === true && !this.#welcomed,
         secret,
       },
-      { clock, pingIntervalMs, timeoutMs: CONNECT_TIMEOUT_MS, signal: this.#closing.signal },
+      { clock, pingIntervalMs, timeoutMs, signal: this.#closing.signal },
     );
     const link = await this.#heard(connection, greeting);
     this.#welcomed = true;
@@ -134,11 +147,11 @@ export class Connector {
   async #heard(connection: Connection, greeting: Promise<Link>): Promise<Link> {
     try {
       const link = await greeting;
-      this.#options.answered?.(connection);
+      this.#options.heard?.(connection, 'welcomed');
       return link;
     } catch (error) {
-      const refused = error instanceof DstError && !UNANSWERED.has(error.code);
-      if (refused) this.#options.answered?.(connection);
+      const news = newsOfRefusal(error);
+      if (news !== undefined) this.#options.heard?.(connection, news);
       throw error;
     }
   }

@@ -9,7 +9,6 @@ import type { Payload } from '../block/payload.js';
 import { type Clock, systemClock, type Timer } from '../clock.js';
 import { DstError } from '../errors.js';
 import {
-  CONNECT_TIMEOUT_MS,
   PING_INTERVAL_MS,
   REPLAY_BUFFER_BYTES,
   RESEND_TIMEOUT_MS,
@@ -28,8 +27,8 @@ import type { Connection } from '../transport/transport.js';
 import { Connector } from './connector.js';
 import type { Dial, Link } from './link.js';
 import { Redialer } from './redialer.js';
-import { FINAL_REFUSALS, OWN_DOING } from './refusals.js';
-import type { Route } from './route/route.js';
+import { FINAL_REFUSALS, isFinalRefusal, newsOfRefusal, OWN_DOING } from './refusals.js';
+import type { ConnectionNews, Route } from './route/route.js';
 import type { SessionIdentity } from './session-identity.js';
 import { type PathChange, StateLog } from './state-log.js';
 import { Transactions } from './transactions.js';
@@ -55,9 +54,9 @@ export interface SessionOptions {
   readonly takeover?: boolean;
   /** Calls back whenever another way to the export may be better; returns how to stop. */
   readonly watchPath?: (changed: (why?: PathChange) => void) => () => void;
-  /** Told of each connection on which the export has answered HELLO, be it with a refusal. */
-  readonly answered?: (connection: Connection) => void;
-  /** By which transport the export was reached that answered last, where there is a choice. */
+  /** Told what becomes of each connection that says HELLO. */
+  readonly heard?: (connection: Connection, news: ConnectionNews) => void;
+  /** By which transport the export said WELCOME last, where there is a choice. */
   readonly currentRoute?: () => Route | undefined;
   /** To be kept by whoever tries more than once to open the session. */
   readonly identity?: SessionIdentity;
@@ -76,6 +75,8 @@ export class RemoteSession {
   readonly #unwatch: () => void;
   #link: Link;
   #linkUp = false;
+  /** What has been told of the link: WELCOME does not prove that transactions come through. */
+  #linkUse: 'used' | 'useless' | undefined;
   #downSinceMs = 0;
   #offered: ExportDescription;
   /** The longest payload of one transaction; commands are split by it. */
@@ -115,7 +116,7 @@ export class RemoteSession {
         replayBufferBytes: this.#replayBufferBytes,
       },
       {
-        onUse: () => this.#onUse(),
+        onUse: () => this.#onReply(),
         onEased: () => this.#reviewSuspected(),
         onTime: () => this.#review(),
         ownFailed: (error) => this.#states.ownFailed(error),
@@ -138,9 +139,7 @@ export class RemoteSession {
       clock: options.clock ?? systemClock,
       pingIntervalMs: options.pingIntervalMs ?? PING_INTERVAL_MS,
     });
-    const { signal } = new AbortController();
-    const link = await connector.open({ timeoutMs: CONNECT_TIMEOUT_MS, signal, attempt: 0 });
-    return new RemoteSession(options, connector, link);
+    return new RemoteSession(options, connector, await connector.openFirst());
   }
 
   /** What the export said of itself, last. */
@@ -207,9 +206,12 @@ export class RemoteSession {
   // ---- Connecting ----------------------------------------------------------------------
 
   async #attempt(request: Parameters<Dial>[0]): Promise<void> {
+    let greeted: Connection | undefined;
     try {
       if (this.#linkUp) this.#link.probe();
-      const link = await this.#connector.open(request);
+      const link = await this.#connector.open(request, (connection) => {
+        greeted = connection;
+      });
       // A later HELLO has fenced it, or is about to.
       const outdated = link.welcome.epoch !== this.#connector.epoch;
       if (this.#closed !== undefined) await link.leave();
@@ -218,12 +220,21 @@ export class RemoteSession {
     } catch (error) {
       if (!(error instanceof DstError)) throw error;
       if (this.#closed !== undefined) return;
-      // While a link works, another address of the export's name may be somebody else's.
-      const final = this.#linkUp
-        ? 'DST_E_TAKEN_OVER' === error.code
-        : FINAL_REFUSALS.has(error.code);
-      if (final) this.#giveUp(error);
-      else if (!this.#linkUp && !OWN_DOING.has(error.code)) this.#states.failed(error);
+      this.#onAttemptFailed(error, greeted);
+    }
+  }
+
+  /** An attempt has failed, after its HELLO went out where it `greeted` on a connection. */
+  #onAttemptFailed(error: DstError, greeted: Connection | undefined): void {
+    const ours = this.#link.connection.transport;
+    const sameTransport = greeted === undefined || greeted.transport === ours;
+    if (isFinalRefusal(error, this.#linkUp, sameTransport)) this.#giveUp(error);
+    else if (OWN_DOING.has(error.code)) return;
+    else if (!this.#linkUp) this.#states.failed(error);
+    else if (greeted !== undefined && newsOfRefusal(error) !== undefined) {
+      // The other way was tried, and the link still works: to ask on would be a storm.
+      this.#pathChange = undefined;
+      this.#review(error);
     }
   }
 
@@ -253,6 +264,7 @@ export class RemoteSession {
     this.#redialer.stop();
     this.#link = link;
     this.#linkUp = true;
+    this.#linkUse = undefined;
     this.#suspected = false;
     this.#pathChange = undefined;
     this.#resize(offeredBy(welcome).sizeBytes);
@@ -277,7 +289,10 @@ export class RemoteSession {
     this.#linkUp = false;
     this.#downSinceMs = this.#clock.nowMs();
     // Fenced means by our own newer HELLO, whose WELCOME is on its way: no outage.
-    if (!OWN_DOING.has(reason.code)) this.#states.down(reason, this.unfinished);
+    if (!OWN_DOING.has(reason.code)) {
+      this.#states.down(reason, this.unfinished);
+      if (this.#transactions.waiting) this.#tellUse('useless');
+    }
     this.#transactions.detach();
     this.#startOutage();
     this.#redialer.start();
@@ -293,9 +308,22 @@ export class RemoteSession {
     });
   }
 
+  /** A transaction was answered. */
+  #onReply(): void {
+    this.#tellUse('used');
+    this.#onUse();
+  }
+
+  #tellUse(use: 'used' | 'useless'): void {
+    if (this.#linkUse === 'used' || this.#linkUse === use) return;
+    this.#linkUse = use;
+    this.#options.heard?.(this.#link.connection, use);
+  }
+
   /** The link has answered something. */
   #onUse(): void {
-    this.#redialer.succeeded();
+    // What is dialled beside a link that answers is none the better for that.
+    if (!this.#redialer.running) this.#redialer.succeeded();
     this.#outageTimer?.cancel();
     this.#outageTimer = undefined;
   }
@@ -307,16 +335,20 @@ export class RemoteSession {
     this.#review();
   }
 
-  /** Dials beside the link while that is suspect, and stops when it no longer is. */
-  #review(): void {
+  /**
+   * Dials beside the link while that is suspect, and stops when it no longer is; `refusal` is
+   * that of another connection, if there was one.
+   */
+  #review(refusal?: DstError): void {
     if (!this.#linkUp) return;
     const { overdue } = this.#transactions;
+    if (overdue) this.#tellUse('useless');
     const suspected = overdue || this.#link.silent || this.#pathChange !== undefined;
     if (suspected && !this.#suspected) {
       this.#states.suspected(this.#pathChange ?? (overdue ? 'transaction' : 'ping'));
       this.#redialer.start();
     } else if (!suspected && this.#suspected) {
-      this.#states.recovered();
+      this.#states.recovered(refusal);
       this.#redialer.stop();
     }
     this.#suspected = suspected;

@@ -37,8 +37,14 @@ export class StateLog {
     );
   }
 
-  recovered(): void {
-    this.#log.info({ export: this.#exportName }, 'the connection has recovered');
+  /** Nothing is dialled beside the link any more; `refusal` is why, if it was that. */
+  recovered(refusal?: DstError): void {
+    const text =
+      refusal === undefined
+        ? 'the connection has recovered'
+        : `the connection stays in use, another one was refused: ${refusal.message}`;
+    const code = refusal === undefined ? {} : { code: refusal.code };
+    this.#log.info({ ...code, export: this.#exportName }, text);
   }
 
   down(reason: DstError, waiting: number): void {

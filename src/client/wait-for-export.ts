@@ -49,6 +49,7 @@ export async function waitForExport<T>(
       return await connect();
     } catch (error) {
       if (!(error instanceof DstError) || !PASSING.has(error.code)) throw error;
+      signal?.throwIfAborted();
       if (error.code !== reason) log.warn({ code: error.code }, `waiting: ${error.message}`);
       reason = error.code;
     }

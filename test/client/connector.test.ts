@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { Connector, type ConnectorOptions } from '../../src/client/connector.js';
 import type { Link } from '../../src/client/link.js';
 import { SessionIdentity } from '../../src/client/session-identity.js';
+import type { DstErrorCode } from '../../src/errors.js';
 import { LEAVE_TIMEOUT_MS, WELCOME_PATIENCE_MS } from '../../src/limits.js';
 import { KIND } from '../../src/protocol/kinds.js';
 import { SAMPLE_DESCRIPTION } from '../protocol/samples.js';
@@ -100,6 +101,31 @@ test('an identity that is kept goes on with its epochs', async () => {
   await second.hello(0);
   assert.equal(second.fake.peer(0).hello?.epoch, 2);
   assert.ok(second.fake.peer(0).hello?.session.equals(identity.id));
+});
+
+test('what becomes of each connection that says HELLO is told', async () => {
+  const told: string[] = [];
+  const { clock, fake, open, hello } = newWorld({ heard: (_, news) => told.push(news) });
+  const tell = async (number: number, answer: () => void) => {
+    const opening = open();
+    await hello(number);
+    // Thrown away, and not told.
+    if (number === 0)
+      await ends(
+        clock,
+        open().catch(() => {}),
+        'the second',
+      );
+    answer();
+    await ends(clock, opening, 'the answer').catch(() => {});
+    return told.splice(0);
+  };
+  const refuse = (number: number, code: DstErrorCode) => () =>
+    fake.peer(number).refuse({ code, message: 'no' });
+  assert.deepEqual(await tell(0, () => fake.peer(0).welcome()), ['greeted', 'welcomed']);
+  assert.deepEqual(await tell(2, refuse(2, 'DST_E_BUSY')), ['greeted', 'answered']);
+  assert.deepEqual(await tell(3, refuse(3, 'DST_E_ADDRESS_DENIED')), ['greeted', 'denied']);
+  assert.deepEqual(await tell(4, () => fake.peer(4).connection.close('no')), ['greeted']);
 });
 
 test('one HELLO at a time: another attempt hangs up without a word', async () => {

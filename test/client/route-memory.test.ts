@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import {
+  closeSync,
+  constants,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -19,6 +23,7 @@ import {
   ROUTE_MEMORY_LIFE_MS,
 } from '../../src/limits.js';
 import { type Log, silentLog } from '../../src/log.js';
+import { soon } from '../support/wait.js';
 
 const NOW_MS = Date.UTC(2026, 0, 1);
 const WHERE = { host: 'storage.example', port: 4433 };
@@ -154,4 +159,17 @@ test('without a folder nothing is remembered', async (t) => {
   const nowhere = new RouteMemory({ folder: undefined, where: WHERE, log });
   await nowhere.setQuicSilent(true);
   assert.deepEqual(warnings, []);
+});
+
+test('a named pipe in its place is not waited for', async (t) => {
+  const { memory, folder, path, warnings } = setUp(t);
+  mkdirSync(folder);
+  assert.equal(spawnSync('mkfifo', [path]).status, 0);
+  try {
+    assert.equal(await soon(memory().quicIsSilent(), 'a pipe that nobody writes to'), false);
+  } finally {
+    // Whoever waits for the other end is let go.
+    closeSync(openSync(path, constants.O_RDWR | constants.O_NONBLOCK));
+  }
+  assert.match(JSON.stringify(warnings), /routes\.json is no file/);
 });

@@ -1,11 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Scheme } from '../../src/client/address.js';
-import { describeRoute } from '../../src/client/route/route.js';
-import { Router } from '../../src/client/route/router.js';
-import type { DstErrorCode } from '../../src/errors.js';
 import {
-  CONNECT_TIMEOUT_MS,
   DIAL_ATTEMPT_TIMEOUT_MS,
   QUIC_PROBED_KEEP_MS,
   QUIC_RETRY_MS,
@@ -13,75 +8,10 @@ import {
   TRANSPORT_HEAD_START_MS,
 } from '../../src/limits.js';
 import type { Connection } from '../../src/transport/transport.js';
-import { ends, pass, VirtualClock } from '../support/virtual-time.js';
-import { type Answer, FakeConnection, FakeTransport } from './fake-transport.js';
+import { ends, pass } from '../support/virtual-time.js';
+import { FakeConnection } from './fake-transport.js';
 
-/** A dial over TCP in a network where a round trip takes no time to speak of. */
-const SWIFT_MS = 20;
-
-interface WorldOptions {
-  readonly scheme?: Scheme;
-  readonly quic?: Answer;
-  readonly webtransport?: Answer;
-  readonly silentBefore?: boolean;
-}
-
-/** A router between two transports, in virtual time. */
-class RouterWorld {
-  readonly clock = new VirtualClock();
-  readonly quic: FakeTransport;
-  readonly webtransport: FakeTransport;
-  readonly router: Router;
-  /** What was last remembered. */
-  silent: boolean | undefined;
-
-  constructor({ scheme, quic, webtransport, silentBefore = false }: WorldOptions = {}) {
-    this.quic = new FakeTransport('quic', this.clock, quic ?? SWIFT_MS);
-    this.webtransport = new FakeTransport('webtransport', this.clock, webtransport ?? SWIFT_MS);
-    this.router = new Router({
-      place: { scheme, host: 'storage.example', port: 4433 },
-      quic: this.quic.dial,
-      webtransport: this.webtransport.dial,
-      memory: {
-        quicIsSilent: async () => silentBefore,
-        setQuicSilent: async (silent) => {
-          this.silent = silent;
-        },
-      },
-      clock: this.clock,
-    });
-  }
-
-  /** Dials, and returns how long that took as well. */
-  async dial(timeoutMs = CONNECT_TIMEOUT_MS): Promise<{ connection: Connection; tookMs: number }> {
-    const startMs = this.clock.nowMs();
-    const { signal } = new AbortController();
-    const dialling = this.router.dial({ timeoutMs, signal, attempt: 0 });
-    const connection = await ends(this.clock, dialling, 'the connection');
-    return { connection, tookMs: this.clock.nowMs() - startMs };
-  }
-
-  /** The same, and the export answers. */
-  async connect(timeoutMs?: number) {
-    const dialled = await this.dial(timeoutMs);
-    await this.router.answered(dialled.connection);
-    return dialled;
-  }
-
-  /** As `info` shows it. */
-  get route(): string {
-    assert.ok(this.router.current);
-    return describeRoute(this.router.current);
-  }
-
-  async fails(timeoutMs = CONNECT_TIMEOUT_MS): Promise<{ code: DstErrorCode; message: string }> {
-    const error = await this.dial(timeoutMs).then(
-      () => assert.fail('it connected'),
-      (reason) => reason,
-    );
-    return error;
-  }
-}
+import { RouterWorld, SWIFT_MS } from './router-world.js';
 
 // ---- The first connection ------------------------------------------------------------
 
@@ -161,8 +91,46 @@ for (const code of ['DST_E_CERT_PIN', 'DST_E_CERT_NAME', 'DST_E_RESOLVE'] as con
 test('a certificate that is wrong over WebTransport alone does not stop QUIC', async () => {
   const world = new RouterWorld({ quic: 1_000, webtransport: { code: 'DST_E_CERT_AUTHORITY' } });
   assert.equal((await world.connect()).connection.transport, 'quic');
-  world.quic.answer = 'none';
-  assert.equal((await world.fails()).code, 'DST_E_CERT_AUTHORITY', 'and is what is told');
+});
+
+for (const silentBefore of [false, true]) {
+  const order = silentBefore ? 'first' : 'second';
+  test(`a certificate that is wrong over WebTransport alone may pass (${order})`, async () => {
+    const world = new RouterWorld({
+      silentBefore,
+      quic: 'none',
+      webtransport: { code: 'DST_E_CERT_AUTHORITY' },
+    });
+    const { code, message } = await world.fails();
+    assert.equal(code, 'DST_E_UNREACHABLE', 'one that --wait waits out');
+    assert.match(message, /QUIC: .*DST_E_UNREACHABLE; WebTransport: .*DST_E_CERT_AUTHORITY/);
+  });
+}
+
+test('a certificate that is wrong over QUIC is told, also where that goes second', async () => {
+  const world = new RouterWorld({
+    silentBefore: true,
+    quic: { code: 'DST_E_CERT_PIN' },
+    webtransport: { code: 'DST_E_REFUSED' },
+  });
+  assert.equal((await world.fails()).code, 'DST_E_CERT_PIN');
+});
+
+test('QUIC that is given up as silent is that, and is remembered', async () => {
+  const world = new RouterWorld({
+    quic: { code: 'DST_E_UNREACHABLE', afterMs: 5_000 },
+    webtransport: 6_000,
+  });
+  await world.connect();
+  assert.equal(world.router.current?.reason, 'quic-silent');
+  assert.equal(world.silent, true);
+});
+
+test('a machine without a way over UDP is not told that QUIC was silent', async () => {
+  const world = new RouterWorld({ quic: { code: 'DST_E_UNREACHABLE', afterMs: 5 } });
+  await world.connect();
+  assert.equal(world.router.current?.reason, 'quic-failed');
+  assert.equal(world.silent, undefined);
 });
 
 test('nor where WebTransport goes first: a network may answer in the place of an export', async () => {
@@ -229,7 +197,7 @@ test('that QUIC got no answer is remembered, once the export has answered otherw
   const world = new RouterWorld({ quic: 'none' });
   const { connection } = await world.dial();
   assert.equal(world.silent, undefined);
-  await world.router.answered(connection);
+  await world.router.heard(connection, 'welcomed');
   assert.equal(world.silent, true);
 });
 
@@ -259,8 +227,10 @@ test('where QUIC was silent before, WebTransport goes first, and nobody waits', 
 
 test('where QUIC was silent before and now is what works, that is remembered', async () => {
   const world = new RouterWorld({ silentBefore: true, webtransport: { code: 'DST_E_REFUSED' } });
-  await world.connect();
+  const { connection } = await world.connect();
   assert.equal(world.route, 'quic');
+  assert.equal(world.silent, undefined, 'WELCOME may be all that comes through');
+  await world.router.heard(connection, 'used');
   assert.equal(world.silent, false);
 });
 
@@ -323,26 +293,6 @@ test('after an outage it waits also where QUIC was refused: the export may be st
   assert.equal(tookMs, SWIFT_MS + QUIC_RETRY_MS);
 });
 
-test('QUIC that connects and is not answered gives way each other time', async () => {
-  const world = new RouterWorld();
-  await world.connect();
-  const transports: string[] = [];
-  for (let attempt = 0; attempt < 4; attempt++) {
-    const { connection } = await world.dial(DIAL_ATTEMPT_TIMEOUT_MS);
-    transports.push(connection.transport);
-  }
-  assert.deepEqual(transports, ['quic', 'webtransport', 'quic', 'webtransport']);
-});
-
-test('WebTransport that answers after QUIC did not is kept, with that reason', async () => {
-  const world = new RouterWorld();
-  await world.dial();
-  await world.connect();
-  assert.equal(world.route, 'webtransport over HTTP/2 (the export did not answer over QUIC)');
-  assert.equal(world.router.current?.reason, 'quic-unanswered');
-  assert.equal((await world.dial()).connection.transport, 'webtransport');
-});
-
 test('on another network QUIC goes first again', async () => {
   const world = new RouterWorld({ quic: 'none' });
   await world.connect();
@@ -358,7 +308,7 @@ test('a connection that a probe made is the next that is used', async () => {
   await world.connect();
   const probed = new FakeConnection('quic');
   world.router.offer(probed);
-  const { connection } = await world.connect();
+  const { connection } = await world.use();
   assert.equal(connection, probed);
   assert.equal(world.route, 'quic');
   assert.equal(world.router.fellBack, false);

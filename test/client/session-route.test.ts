@@ -6,9 +6,15 @@ import type { RemoteDevice } from '../../src/client/remote-device.js';
 import { Router } from '../../src/client/route/router.js';
 import { type SessionRoute, sessionRoute } from '../../src/client/route/session-route.js';
 import { DstError } from '../../src/errors.js';
-import { QUIC_PROBE_INTERVAL_MS, QUIC_PROBED_KEEP_MS } from '../../src/limits.js';
-import type { Connection } from '../../src/transport/transport.js';
+import {
+  FIRST_HELLO_TIMEOUT_MS,
+  QUIC_PROBE_INTERVAL_MS,
+  QUIC_PROBED_KEEP_MS,
+} from '../../src/limits.js';
+import type { Failure } from '../../src/protocol/messages.js';
+import type { Connection, PeerAddress } from '../../src/transport/transport.js';
 import { Valve } from '../support/valve.js';
+import { FakeExport } from './fake-export.js';
 import { SessionWorld } from './session-world.js';
 import { pattern, read, write } from './support.js';
 
@@ -16,6 +22,12 @@ type Name = 'quic' | 'webtransport';
 
 /** When TCP asks for a connection again, after its first packet was lost, ms. */
 const SYN_RETRIES_MS = [1_000, 3_000, 7_000];
+
+/** What a command may wait on a connection that carries nothing, until there is another. */
+const FALLING_BACK_MS = 3_000;
+
+/** How often somebody else's export looks whether HELLO has come. */
+const HELLO_CHECK_MS = 5;
 
 /** A session whose export can be reached over two transports, each of which can be cut. */
 class RoutedWorld extends SessionWorld {
@@ -29,6 +41,10 @@ class RoutedWorld extends SessionWorld {
   };
   /** Connections over QUIC are made, and carry nothing. */
   quicIsMute = false;
+  /** The same, but that they pass the greeting and pings. */
+  quicIsHollow = false;
+  /** What whoever is reached over QUIC answers to HELLO. */
+  quicRefusal: Failure | undefined;
   /** This machine is in another network. */
   roam = (): void => {};
 
@@ -75,25 +91,47 @@ class RoutedWorld extends SessionWorld {
     for (const name of names) this.#passes[name] = true;
   }
 
-  /** Writes and reads each half second for so long; any error is the test's. */
-  async use(remote: RemoteDevice, durationMs: number): Promise<void> {
+  /**
+   * Writes and reads each half second for so long; any error is the test's. Returns how long
+   * the slowest round took, ms.
+   */
+  async use(remote: RemoteDevice, durationMs: number): Promise<number> {
     const endMs = this.clock.nowMs() + durationMs;
+    let slowestMs = 0;
     for (let round = 0; this.clock.nowMs() < endMs; round++) {
+      const startMs = this.clock.nowMs();
       const bytes = pattern(512, round);
       await this.ends(write(remote, 512 * (round % 64), bytes), 'a write');
       const found = await this.ends(read(remote, 512 * (round % 64), 512), 'a read');
       assert.ok(found.equals(bytes), 'what was written is read');
+      slowestMs = Math.max(slowestMs, this.clock.nowMs() - startMs);
       await this.pass(500);
     }
+    return slowestMs;
   }
 
   async #dial(name: Name, request: DialRequest): Promise<Connection> {
     this.dialled.push(name);
     if (!this.#passes[name]) await this.#lost(name, request);
-    const valve = new Valve(await this.network.dial(request), name);
+    const refusal = name === 'quic' ? this.quicRefusal : undefined;
+    const inner = await (refusal ? this.#refuse(refusal) : this.network.dial(request));
+    const valve = new Valve(inner, name);
     if (name === 'quic' && this.quicIsMute) valve.shut();
+    if (name === 'quic') valve.hollow = this.quicIsHollow;
     this.valves.push(valve);
     return valve;
+  }
+
+  async #refuse(refusal: Failure): Promise<Connection> {
+    const other = new FakeExport(this.clock);
+    const connection = await other.network.dial();
+    const answer = () => {
+      const peer = other.peer(0);
+      if (peer.hello !== undefined) peer.refuse(refusal);
+      else if (!peer.closed) this.clock.after(HELLO_CHECK_MS, answer);
+    };
+    this.clock.after(HELLO_CHECK_MS, answer);
+    return connection;
   }
 
   /** Resolves when TCP asks again on a network that is back; QUIC never comes to that here. */
@@ -214,6 +252,99 @@ test('a session over QUIC that connects and carries nothing any more falls back'
   assert.equal(world.router.current?.reason, 'quic-unanswered');
 });
 
+test('QUIC that greets and carries nothing costs a session on WebTransport a moment a probe', async () => {
+  const world = new RoutedWorld();
+  world.cut('quic');
+  const remote = await world.connectRouted();
+  await world.use(remote, 1_000);
+  world.heal('quic');
+  world.quicIsHollow = true;
+  const slowestMs = await world.use(remote, 10 * QUIC_PROBE_INTERVAL_MS);
+  assert.equal(world.transport, 'webtransport');
+  assert.equal(world.router.current?.reason, 'quic-unanswered');
+  assert.ok(slowestMs < FALLING_BACK_MS, `${slowestMs} ms`);
+  assert.ok(remote.session.reconnects <= 10, `${remote.session.reconnects} reconnects`);
+});
+
+test('a session over QUIC that begins to carry no more than greetings falls back', async () => {
+  const world = new RoutedWorld();
+  const remote = await world.connectRouted();
+  await world.use(remote, 2_000);
+  world.quicIsHollow = true;
+  for (const valve of world.valves) valve.hollow = true;
+  const writing = write(remote, 0, pattern(512, 7));
+  // Patience with an answer doubles each time: 1 s, 2 s and 4 s.
+  await world.ends(writing, 'the write', 8_000);
+  assert.equal(world.transport, 'webtransport');
+  assert.equal(world.router.current?.reason, 'quic-unanswered');
+});
+
+for (const code of ['DST_E_ADDRESS_DENIED', 'DST_E_EXPORT_UNKNOWN'] as const) {
+  const refusal = { code, message: 'not here' };
+
+  test(`a session on WebTransport that is refused over QUIC stays there (${code})`, async () => {
+    const world = new RoutedWorld();
+    world.cut('quic');
+    const remote = await world.connectRouted();
+    world.heal('quic');
+    world.quicRefusal = refusal;
+    const before = world.dialled.length;
+    await world.use(remote, 10 * QUIC_PROBE_INTERVAL_MS);
+    assert.equal(world.transport, 'webtransport');
+    assert.equal(remote.session.reconnects, 0);
+    const dials = world.dialled.length - before;
+    assert.ok(dials >= 2 && dials <= 10, `${dials} dials, of probes that go on`);
+    assert.equal(world.said(/another one was refused: not here/).length, dials);
+  });
+
+  test(`and comes back there when its connection is lost (${code})`, async () => {
+    const world = new RoutedWorld();
+    world.cut('quic');
+    const remote = await world.connectRouted();
+    world.heal('quic');
+    world.quicRefusal = refusal;
+    await world.use(remote, 2 * QUIC_PROBE_INTERVAL_MS);
+    world.cut('webtransport');
+    const writing = write(remote, 0, pattern(512, 7));
+    await world.pass(20_000);
+    assert.equal(remote.session.connected, false);
+    world.heal('webtransport');
+    await world.ends(writing, 'the write', 5_000);
+    assert.equal(world.transport, 'webtransport');
+  });
+}
+
+test('a session over QUIC that is refused there all of a sudden goes on over WebTransport', async () => {
+  const world = new RoutedWorld();
+  const remote = await world.connectRouted();
+  world.quicRefusal = { code: 'DST_E_ADDRESS_DENIED', message: 'not from here' };
+  world.network.cut();
+  await world.use(remote, 5_000);
+  assert.equal(world.transport, 'webtransport');
+  assert.equal(world.router.current?.reason, 'quic-denied');
+});
+
+test('what the export of a session refuses for good ends it', async () => {
+  const world = new RoutedWorld();
+  const remote = await world.connectRouted();
+  world.quicRefusal = { code: 'DST_E_EXPORT_UNKNOWN', message: 'not any more' };
+  world.network.cut();
+  const reason = await world.ends(remote.session.refused, 'the end');
+  assert.equal(reason.code, 'DST_E_EXPORT_UNKNOWN');
+});
+
+test('the first connection falls back too where QUIC makes one and does not answer', async () => {
+  const world = new RoutedWorld();
+  world.quicIsMute = true;
+  const remote = await world.ends(
+    world.connecting(world.newRoute()),
+    'the connection',
+    FIRST_HELLO_TIMEOUT_MS + 1_000,
+  );
+  assert.equal(world.transport, 'webtransport');
+  await world.use(remote, 1_000);
+});
+
 test('in another network QUIC is tried again at once', async () => {
   const world = new RoutedWorld();
   world.cut('quic');
@@ -252,12 +383,38 @@ test('a connection that a probe made and nobody took is closed at the end', asyn
   assert.equal(world.valves.at(-1)?.closed, true);
 });
 
-test('an export that refuses has answered: its transport works', async () => {
+test('an export that is busy has answered: its transport stays the first', async () => {
   const world = new RoutedWorld();
   await world.connect();
-  const { router } = world;
-  await assert.rejects(world.connectRouted(), { code: 'DST_E_BUSY' });
-  assert.equal(router.current?.transport, 'quic');
+  for (let attempt = 0; attempt < 3; attempt++) {
+    await assert.rejects(world.connectRouted(), { code: 'DST_E_BUSY' });
+  }
+  assert.deepEqual(world.dialled, ['quic', 'quic', 'quic']);
+});
+
+test('the way to an export is watched to where it was reached, not to where it was dialled', async () => {
+  const world = new RoutedWorld();
+  let peerOf: (() => PeerAddress | undefined) | undefined;
+  const route = sessionRoute({
+    router: world.router,
+    quic: async () => assert.fail('nobody probes'),
+    clock: world.clock,
+    watch: (peer) => {
+      peerOf = peer;
+      return () => {};
+    },
+  });
+  const stop = route.watchPath(() => {});
+  const { signal } = new AbortController();
+  const connection = await world.ends(
+    route.dial({ timeoutMs: 1_000, signal, attempt: 0 }),
+    'the connection',
+  );
+  route.heard(connection, 'greeted');
+  assert.equal(peerOf?.(), undefined);
+  route.heard(connection, 'welcomed');
+  assert.equal(peerOf?.(), connection.peer);
+  stop();
 });
 
 test('when a session ends, probes end with it, and a connection that one made is closed', async () => {

@@ -261,3 +261,20 @@ test('a request that is lost on its stream goes out again on the same connection
   world.dials = 'succeed';
   await world.comes(() => remote.session.reconnects === 1, 'a connection without a stalled stream');
 });
+
+test('answers on the link do not hurry what is dialled beside it in vain', async () => {
+  const world = new SessionWorld();
+  const remote = await world.connect();
+  world.connection.hollow = true;
+  const lost = write(remote, 0, pattern(512, 1));
+  lost.catch(() => {});
+  await world.pass(10);
+  world.connection.hollow = false;
+  world.dials = 'are refused';
+  for (let round = 0; round < 100; round++) {
+    await world.ends(write(remote, 4096, pattern(512, round)), 'a write');
+    await world.pass(100);
+  }
+  assert.ok(world.said(/an answer is late/).length > 0);
+  assert.ok(world.requests.length < 30, `${world.requests.length} dials in 10 s`);
+});

@@ -23,6 +23,8 @@ export interface RaceOutcome {
   readonly winner: 'first' | 'second' | 'nobody';
   readonly connection?: Connection;
   readonly failures: { readonly first?: DstError; readonly second?: DstError };
+  /** How long the first took to fail, where it has; ms. */
+  readonly firstFailedAfterMs?: number;
 }
 
 /**
@@ -43,6 +45,7 @@ class Race {
   readonly #resolve: (outcome: RaceOutcome) => void;
   readonly #reject: (error: unknown) => void;
   readonly #failures: { first?: DstError; second?: DstError } = {};
+  #firstFailedAfterMs: number | undefined;
   #secondStarted = false;
   /** The second's connection, while it is held back. */
   #held: Connection | undefined;
@@ -128,10 +131,12 @@ class Race {
       return;
     }
     this.#failures[who] = error;
+    if (who === 'first') {
+      this.#firstFailedAfterMs = this.#options.clock.nowMs() - this.#startMs;
+    }
     const final = who === 'first' && this.#options.isFinal(error);
     if (final || (this.#failures.first && this.#failures.second)) {
-      this.#end();
-      this.#resolve({ winner: 'nobody', failures: this.#failures });
+      this.#finish({ winner: 'nobody' });
     } else if (who === 'first') {
       if (this.#held === undefined) this.#startSecond();
       else this.#takeHeldInTime(this.#held);
@@ -140,8 +145,17 @@ class Race {
 
   #win(winner: 'first' | 'second', connection: Connection): void {
     if (this.#held === connection) this.#held = undefined;
+    this.#finish({ winner, connection });
+  }
+
+  #finish(result: Pick<RaceOutcome, 'winner' | 'connection'>): void {
     this.#end();
-    this.#resolve({ winner, connection, failures: this.#failures });
+    const firstFailedAfterMs = this.#firstFailedAfterMs;
+    this.#resolve({
+      ...result,
+      failures: this.#failures,
+      ...(firstFailedAfterMs === undefined ? {} : { firstFailedAfterMs }),
+    });
   }
 
   readonly #abort = (): void => {

@@ -6,6 +6,7 @@
  * event loop or waits for a disk, as the folder may be on the very device that a client serves.
  */
 import { randomBytes } from 'node:crypto';
+import { constants } from 'node:fs';
 import { mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { failedWith } from '../../block/system-error.js';
@@ -122,9 +123,11 @@ export class RouteMemory implements SilenceMemory {
   }
 }
 
+/** Of regular files alone, and not blocking: a named pipe would hold its thread until the end. */
 async function readBounded(path: string): Promise<string> {
-  const file = await open(path, 'r');
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
+    if (!(await file.stat()).isFile()) throw new Error(`${FILE_NAME} is no file`);
     const buffer = Buffer.alloc(ROUTE_MEMORY_FILE_BYTES_MAX + 1);
     const { bytesRead } = await file.read(buffer, 0, buffer.length, 0);
     if (bytesRead > ROUTE_MEMORY_FILE_BYTES_MAX) throw new Error(`${FILE_NAME} is too long`);

@@ -19,7 +19,7 @@ export interface SessionRouteOptions {
 
 /** What a session is told of the way to its export. */
 export type SessionRoute = Required<
-  Pick<SessionOptions, 'dial' | 'answered' | 'currentRoute' | 'watchPath'>
+  Pick<SessionOptions, 'dial' | 'heard' | 'currentRoute' | 'watchPath'>
 >;
 
 /**
@@ -30,12 +30,11 @@ export function sessionRoute(options: SessionRouteOptions): SessionRoute {
   const { router, watch = watchPath } = options;
   let peer: PeerAddress | undefined;
   return {
-    dial: async (request) => {
-      const connection = await router.dial(request);
-      peer = connection.peer;
-      return connection;
+    dial: (request) => router.dial(request),
+    heard: (connection, news) => {
+      if (news === 'welcomed') peer = connection.peer;
+      void router.heard(connection, news);
     },
-    answered: (connection) => void router.answered(connection),
     currentRoute: () => router.current,
     watchPath: (changed) => {
       const probe = startProbe(options, () => changed('quic'));
