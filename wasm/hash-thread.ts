@@ -1,13 +1,13 @@
 import { Worker, type WorkerOptions } from 'node:worker_threads';
 import { invariant } from '../src/errors.js';
-import { HASH_THREAD_HEAP_MIB, HASH_THREAD_PAYLOADS_MAX } from '../src/limits.js';
+import { HASH_THREAD_HEAP_MIB } from '../src/limits.js';
 import {
   type HashJob,
   type HashThreadData,
   type HashThreadMessage,
-  SLAB_DIGEST_BYTES_MAX,
   SLAB_DIGEST_OFFSET,
 } from './hash-job.js';
+import { returnSlabs, type Slabs, takeSlabs } from './slabs.js';
 
 /** A checksum as a thread computes it, and how to do without the thread. */
 export interface Digester {
@@ -42,17 +42,9 @@ export class HashThread {
 
   /** `onDeath` is called once, if the thread ends without having been retired. */
   constructor(start: StartWorker, onDeath: (reason: Error) => void) {
-    const shared = Array.from(
-      { length: HASH_THREAD_PAYLOADS_MAX },
-      // Memory that no payload has touched costs nothing, so most never take it all.
-      () => new SharedArrayBuffer(SLAB_DIGEST_OFFSET + SLAB_DIGEST_BYTES_MAX),
-    );
+    const shared = takeSlabs();
     this.#slabs = shared.map((each) => Buffer.from(each));
-    const workerData: HashThreadData = { slabs: shared };
-    this.#worker = start({
-      workerData,
-      resourceLimits: { maxOldGenerationSizeMb: HASH_THREAD_HEAP_MIB, maxYoungGenerationSizeMb: 1 },
-    });
+    this.#worker = startWith(shared, start);
     this.#worker.on('message', (message: HashThreadMessage) => this.#onMessage(message));
     this.#worker.on('error', (error: Error) => {
       this.#failure = error;
@@ -60,6 +52,7 @@ export class HashThread {
     this.#ended = new Promise((resolve) => {
       this.#worker.once('exit', (code) => {
         this.#finishInPlace();
+        returnSlabs(shared);
         if (!this.#retired) onDeath(this.#failure ?? new Error(`it ended with code ${code}`));
         resolve();
       });
@@ -130,6 +123,20 @@ export class HashThread {
       resolve(digester.digest([bytes.subarray(0, lengthBytes)]));
     }
     this.#pending.clear();
+  }
+}
+
+/** Throws as `start` does. */
+function startWith(slabs: Slabs, start: StartWorker): Worker {
+  const workerData: HashThreadData = { slabs };
+  try {
+    return start({
+      workerData,
+      resourceLimits: { maxOldGenerationSizeMb: HASH_THREAD_HEAP_MIB, maxYoungGenerationSizeMb: 1 },
+    });
+  } catch (error) {
+    returnSlabs(slabs);
+    throw error;
   }
 }
 

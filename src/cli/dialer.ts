@@ -5,7 +5,7 @@ import { RouteMemory } from '../client/route/route-memory.js';
 import { Router } from '../client/route/router.js';
 import { type SessionRoute, sessionRoute } from '../client/route/session-route.js';
 import { systemClock } from '../clock.js';
-import { invariant } from '../errors.js';
+import { DstError, invariant } from '../errors.js';
 import type { Log } from '../log.js';
 import { dialQuic } from '../transport/quic/dial.js';
 import type { Connection } from '../transport/transport.js';
@@ -25,19 +25,42 @@ export interface DialerOptions {
   readonly log: Log;
 }
 
-/** The way to an export for a session that lasts. */
+/**
+ * The way to an export for a session that lasts. All that it may ever need is loaded with the
+ * first dial: in an outage the package may be another one by then, or lie on the very device
+ * that is away.
+ */
 export function roamingDialer(options: DialerOptions): SessionRoute {
   const dials = dialsOf(options);
   const router = createRouter(options, dials);
   const probeIntervalMs = Number(process.env[PROBE_INTERVAL_VARIABLE] ?? Number.NaN);
-  return sessionRoute({
+  const route = sessionRoute({
     router,
     quic: dials.quic,
     ...(probeIntervalMs > 0 ? { probeIntervalMs } : {}),
   });
+  if (options.place.scheme === 'quic') return route;
+  return { ...route, dial: (request) => dialLoaded(route.dial(request), dials.load()) };
 }
 
-/** Asks an export something over one connection; returns how it was reached, too. */
+/** A connection, once all is loaded: before that it is not used for anything. */
+async function dialLoaded(
+  dialling: Promise<Connection>,
+  loading: Promise<unknown>,
+): Promise<Connection> {
+  // Of no matter where the dial itself fails.
+  loading.catch(() => {});
+  const connection = await dialling;
+  try {
+    await loading;
+    return connection;
+  } catch (error) {
+    connection.close('the client is not complete');
+    throw error;
+  }
+}
+
+/** Asks an export something; returns how it was reached, too. */
 export async function askExport<T>(
   options: DialerOptions,
   question: (dial: Dial) => Promise<T>,
@@ -46,10 +69,12 @@ export async function askExport<T>(
   let connection: Connection | undefined;
   const answer = await question(async (request) => {
     connection = await router.dial(request);
+    // HELLO goes out on it at once: where that gets no answer, the next is made otherwise.
+    void router.heard(connection, 'greeted');
     return connection;
   });
   invariant(connection !== undefined, 'an answer without a connection');
-  await router.answered(connection);
+  await router.heard(connection, 'welcomed');
   const route = router.current;
   invariant(route !== undefined, 'an answer without a route');
   return { answer, route };
@@ -58,6 +83,8 @@ export async function askExport<T>(
 interface Dials {
   readonly quic: Dial;
   readonly webtransport: Dial;
+  /** Loads what WebTransport needs, once. */
+  load(): Promise<unknown>;
 }
 
 function dialsOf({ place, certificatePath, identity }: DialerOptions): Dials {
@@ -65,14 +92,35 @@ function dialsOf({ place, certificatePath, identity }: DialerOptions): Dials {
   const { scheme, host, port } = place;
   // Where QUIC gets no answer, HTTP/3 would get none either: it goes over UDP as well.
   const protocols = scheme === undefined ? (['http/2'] as const) : (['http/3', 'http/2'] as const);
+  let loading: ReturnType<typeof loadWebTransport> | undefined;
+  const load = () => {
+    loading ??= loadWebTransport();
+    return loading;
+  };
   return {
     quic: (request) => dialQuic({ host, port, trust, identity, ...request }),
     webtransport: async (request) => {
-      // Loaded here: it takes its time, and an address of quic:// has no need of it.
-      const { dialWebTransport } = await import('../transport/webtransport/dial.js');
+      const dialWebTransport = await load();
       return dialWebTransport({ host, port, trust, protocols, ...request });
     },
+    load,
   };
+}
+
+/** Not before it is needed: it takes its time, and an address of quic:// has no need of it. */
+async function loadWebTransport() {
+  try {
+    const { dialWebTransport, loadEngine } = await import('../transport/webtransport/dial.js');
+    await loadEngine();
+    return dialWebTransport;
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new DstError(
+      'DST_E_INSTALLATION',
+      `what WebTransport needs cannot be loaded: ${reason}; install dst-quic anew`,
+      { cause },
+    );
+  }
 }
 
 function createRouter({ place, log }: DialerOptions, dials: Dials): Router {

@@ -3,7 +3,6 @@ import { RemoteDevice } from '../client/remote-device.js';
 import { describeRoute, type Route, routeFields } from '../client/route/route.js';
 import type { SessionOptions } from '../client/session.js';
 import { SessionIdentity } from '../client/session-identity.js';
-import { waitForExport } from '../client/wait-for-export.js';
 import { DstError } from '../errors.js';
 import { SHUTDOWN_GRACE_MS } from '../limits.js';
 import type { Log } from '../log.js';
@@ -22,6 +21,7 @@ import { printLine } from './output.js';
 import { readSecret } from './secret-option.js';
 import { tellService } from './service.js';
 import { stopRequested } from './shutdown.js';
+import { waitOrStop } from './wait-or-stop.js';
 
 /** Serves a remote store until a signal comes; resolves when what was written is flushed. */
 export async function runConnect(address: string, options: ConnectOptions): Promise<void> {
@@ -37,7 +37,7 @@ export async function runConnect(address: string, options: ConnectOptions): Prom
   const settings = outageSettings(options);
   await startCryptoThreads(options, log);
   const session = { ...route, ...settings, exportName, checksums, secret, readOnly, log };
-  const device = options.wait ? await waitOrStop(session) : await RemoteDevice.connect(session);
+  const device = options.wait ? await waitToConnect(session) : await RemoteDevice.connect(session);
   if (device === undefined) return;
   sayConnected(device, route.currentRoute(), log);
   const bridge = await serve(device, { exportName, listen, log });
@@ -85,21 +85,11 @@ function warnOfNoReplay(log: Log): void {
 }
 
 /** Connects as soon as the export lets us; undefined when a signal came first. */
-async function waitOrStop(session: SessionOptions): Promise<RemoteDevice | undefined> {
-  const waiting = new AbortController();
-  const { log } = session;
-  const { signal } = waiting;
+function waitToConnect(session: SessionOptions): Promise<RemoteDevice | undefined> {
   // One for all attempts: where only the WELCOME was lost, the store is ours already.
   const identity = new SessionIdentity();
   const connect = () => RemoteDevice.connect({ ...session, identity });
-  const connected = waitForExport(connect, { log, signal });
-  const first = await Promise.race([connected, stopRequested()]);
-  if (typeof first !== 'string') return first;
-  log.info(`${first}: ending; the export was not reached`);
-  waiting.abort();
-  // The attempt that is under way ends with the process.
-  connected.catch(() => {});
-  return undefined;
+  return waitOrStop(connect, { log: session.log, stop: stopRequested() });
 }
 
 /** Starts the bridge; where that fails the device is closed, so that its claim ends. */

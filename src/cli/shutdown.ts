@@ -5,7 +5,8 @@ let requested: Promise<NodeJS.Signals> | undefined;
 
 /**
  * From here on SIGINT and SIGTERM end the process at once (and in order: exit handlers run),
- * unless somebody waits for `stopRequested`.
+ * unless somebody waits for `stopRequested`. One that comes when it is already ending, and hangs
+ * in that, kills it.
  */
 export function handleSignals(): void {
   const handle = (signal: NodeJS.Signals) => {
@@ -14,8 +15,13 @@ export function handleSignals(): void {
     if (stop === undefined) process.exit(EXIT.failure);
     stop(signal);
   };
-  process.on('SIGINT', handle);
-  process.on('SIGTERM', handle);
+  const signals = ['SIGINT', 'SIGTERM'] as const;
+  for (const signal of signals) process.on(signal, handle);
+  // The last that a process does is to wait for its threads. Where one hangs in a file system
+  // that hangs, nothing of ours would hear a signal any more: the system's own way ends it then.
+  process.once('exit', () => {
+    for (const signal of signals) process.off(signal, handle);
+  });
 }
 
 /**

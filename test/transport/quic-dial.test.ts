@@ -50,11 +50,48 @@ test('an address that the certificate does not have is refused', async (t) => {
   await assert.rejects(dialOnce(t, identity, authority), failsWith('DST_E_CERT_NAME'));
 });
 
+test('what the engine will not even start with is an error like others', async (t) => {
+  const { identity, authority } = await certificatesFor(t, ['127.0.0.1']);
+  const place = { host: '127.0.0.1', port: await closedPort(), trust: authority };
+  await assert.rejects(
+    dialQuic({ ...place, identity: { ...identity, certificatePem: Buffer.from('nothing') } }),
+    {
+      code: 'DST_E_UNREACHABLE',
+      message: /cannot start a connection to 127.0.0.1:.*expected PEM/,
+    },
+  );
+});
+
 test('a certificate of another authority is refused', async (t) => {
   const { identity } = await certificatesFor(t, ['127.0.0.1']);
   const { authority } = await certificatesFor(t, ['127.0.0.1']);
   await assert.rejects(dialOnce(t, identity, authority), failsWith('DST_E_CERT_AUTHORITY'));
 });
+
+for (const host of ['127.0.0.1', 'localhost']) {
+  test(`an authority below another is enough by itself, and others of its root are not: ${host}`, async (t) => {
+    const dates = {
+      notBefore: new Date(Date.now() - HOUR_MS),
+      notAfter: new Date(Date.now() + HOUR_MS),
+    };
+    const root = await makeAuthority({ subject: 'CN=root', ...dates });
+    const middle = await makeAuthority({ subject: 'CN=middle', issuer: root, ...dates });
+    const sibling = await makeAuthority({ subject: 'CN=sibling', issuer: root, ...dates });
+    const path = 'middle.pem';
+    const trust = { kind: 'authorities', path, certificates: [middle.certificate] } as const;
+    for (const issuer of [middle, sibling]) {
+      const server = await makeServer(issuer, dates);
+      const identity = {
+        certificate: server.certificate,
+        certificatePem: Buffer.from(certificatePem(server, issuer)),
+        keyPem: Buffer.from(keyPem(server)),
+      };
+      const dialling = dialOnce(t, identity, trust, { host });
+      if (issuer === middle) await dialling;
+      else await assert.rejects(dialling, failsWith('DST_E_CERT_AUTHORITY'));
+    }
+  });
+}
 
 test('the pinned certificate is accepted, whatever names it has', async (t) => {
   const { identity, pin } = await certificatesFor(t, ['elsewhere.example']);

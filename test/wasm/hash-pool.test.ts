@@ -176,6 +176,36 @@ test('what a thread had when it died is hashed in place, and it is replaced once
   assert.match(warnings[1] ?? '', /"replaced":false/);
 });
 
+test('threads that come and go share memory one after the other, and never at once', async (t) => {
+  const slabs: unknown[][] = [];
+  const start = (options: WorkerOptions) => {
+    slabs.push(options.workerData.slabs);
+    return startHashWorker(options);
+  };
+  const { pool } = await newPool(t, 2, { start });
+  await pool.close();
+  await startThreads(pool, 2);
+  const [first = [], second = [], ...later] = slabs;
+  assert.equal(first.length, HASH_THREAD_PAYLOADS_MAX);
+  assert.equal(new Set([...first, ...second]).size, 2 * HASH_THREAD_PAYLOADS_MAX);
+  const again = new Set(later.flat());
+  assert.equal(again.size, 2 * HASH_THREAD_PAYLOADS_MAX);
+  for (const slab of [...first, ...second]) assert.ok(again.has(slab));
+});
+
+test('a thread that cannot be started keeps no memory', async (t) => {
+  const slabs: unknown[] = [];
+  const start = (options: WorkerOptions): Worker => {
+    slabs.push(options.workerData.slabs);
+    throw new Error('no threads here');
+  };
+  const { pool } = await newPool(t, 0, { start });
+  pool.resize(1);
+  pool.resize(1);
+  assert.equal(slabs.length, 2);
+  assert.equal(slabs[1], slabs[0]);
+});
+
 test('threads that cannot be started are done without', async (t) => {
   let allowed = 1;
   const start = (options: WorkerOptions) => {

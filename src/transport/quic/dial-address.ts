@@ -5,6 +5,7 @@ import { DstError, invariant } from '../../errors.js';
 import { certificateSha256 } from '../../trust/fingerprint.js';
 import { describeHandshakeFailure } from '../../trust/handshake-failure.js';
 import type { Identity } from '../../trust/identity.js';
+import { isRoot } from '../../trust/roots.js';
 import { type ServerTrust, verifyServerChain } from '../../trust/server-trust.js';
 import { parseSessionTicketChain } from '../../trust/session-ticket.js';
 import type { Connection, PeerAddress } from '../transport.js';
@@ -64,20 +65,26 @@ export async function dialAddress(options: AddressDialOptions): Promise<Connecti
 function startSession(options: AddressDialOptions): QuicClientSession {
   const { host, peer, trust, identity, timeoutMs } = options;
   // The engine matches names of authorities' certificates, and neither addresses (C13) nor a
-  // pinned leaf. What it cannot check is checked here alone, the rest in both places.
-  const engineVerifies = trust.kind === 'authorities' && isIP(host) === 0;
-  const session = connectQuic(
-    { ...peer, servername: isIP(host) === 0 ? host : NAMELESS },
-    {
-      ...ENGINE_OPTIONS,
-      connectTimeoutMs: Math.max(1, Math.floor(timeoutMs)),
-      rejectUnauthorized: engineVerifies,
-      ...(engineVerifies ? { ca: toPem(trust.certificates) } : {}),
-      ...(identity === undefined ? {} : { cert: identity.certificatePem, key: identity.keyPem }),
-    },
-  );
-  session.on('error', () => {});
-  return session;
+  // pinned leaf, nor does it believe an authority that is no root. What it cannot check is
+  // checked here alone, the rest in both places.
+  const engineVerifies =
+    trust.kind === 'authorities' && isIP(host) === 0 && trust.certificates.every(isRoot);
+  try {
+    const session = connectQuic(
+      { ...peer, servername: isIP(host) === 0 ? host : NAMELESS },
+      {
+        ...ENGINE_OPTIONS,
+        connectTimeoutMs: Math.max(1, Math.floor(timeoutMs)),
+        rejectUnauthorized: engineVerifies,
+        ...(engineVerifies ? { ca: toPem(trust.certificates) } : {}),
+        ...(identity === undefined ? {} : { cert: identity.certificatePem, key: identity.keyPem }),
+      },
+    );
+    session.on('error', () => {});
+    return session;
+  } catch (error) {
+    throw unstarted(options, error);
+  }
 }
 
 /**
@@ -144,11 +151,12 @@ function unreachable(options: AddressDialOptions): DstError {
   );
 }
 
-/** As where this machine has no socket of the address's kind. */
-function unstarted(options: AddressDialOptions, cause: Error): DstError {
+/** As where this machine has no socket of the address's kind, or the engine no use for a key. */
+function unstarted(options: AddressDialOptions, cause: unknown): DstError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
   return new DstError(
     'DST_E_UNREACHABLE',
-    `cannot send to ${where(options)}: ${cause.message}; check this machine's network`,
+    `cannot start a connection to ${where(options)}: ${reason}; check this machine's network, and the client's certificate where it has one`,
     { cause },
   );
 }

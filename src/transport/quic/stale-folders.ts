@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { lstatSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { lstatSync, readdirSync, readFileSync, readlinkSync, rmSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
 
-const PRIVATE_MODE = 0o700;
+export const PRIVATE_MODE = 0o700;
 const MODE_BITS = 0o777;
 
 /** dst-quic-MACHINE-PID-START-RANDOM, as `folderPrefix` and mkdtemp make it. */
@@ -46,13 +46,17 @@ function namesIn(folder: string): string[] {
 /** Nobody else can put another folder there meanwhile: it would have to be ours. */
 function removeOurs(path: string): void {
   try {
-    const stats = lstatSync(path);
-    const ours = stats.isDirectory() && stats.uid === process.getuid?.();
-    if (!ours || (stats.mode & MODE_BITS) !== PRIVATE_MODE) return;
+    if (!isOurPrivateFolder(lstatSync(path))) return;
     rmSync(path, { recursive: true, force: true });
   } catch {
     // Another process that starts removes it too, or it is no longer there.
   }
+}
+
+/** Whether it is a folder, and no link to one, that only this user can look into. */
+export function isOurPrivateFolder(stats: Stats): boolean {
+  const ours = stats.isDirectory() && stats.uid === process.getuid?.();
+  return ours && (stats.mode & MODE_BITS) === PRIVATE_MODE;
 }
 
 /** Undefined for a process that does not live, and where there is no /proc. */
