@@ -8,6 +8,9 @@ SHELL := /bin/bash
 NODE ?= node
 JOBS ?= 3
 
+# 1 for a second run, on another Node: what does not depend on Node is done once.
+BRIEF ?=
+
 DST_QUIC := bin/dst-quic
 
 # What "make run-export" offers, where, and under which name.
@@ -64,7 +67,7 @@ tools: ## Install the programs that tests and demo use (as root, on Debian and i
 
 .PHONY: test
 test: build tools ## Run every test
-	@$(NODE) --test --test-concurrency=$(JOBS) $(TESTS)
+	@BRIEF='$(BRIEF)' $(NODE) --test --test-concurrency=$(JOBS) $(TESTS)
 
 .PHONY: simulate
 simulate: build ## Look for lost data in simulated time, for SECONDS=30; SEED=… replays one

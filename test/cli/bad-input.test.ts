@@ -42,7 +42,7 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 
 /** Long enough for a machine that is busy, and what the issue promises besides. */
 const ANSWER_TIMEOUT_MS = 10_000;
-const SLACK_MS = 5_000;
+const SLACK_MS = 20_000;
 
 /** What the cases refer to by `{name}`. */
 const world = {

@@ -4,7 +4,7 @@ import type { SpawnOptions } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
-import { formatAddress } from '../../src/client/address.js';
+import { formatAddress, type Scheme } from '../../src/client/address.js';
 import { CACHE_FOLDER_NAME, folderWithCertificates, type Running } from '../cli/command.js';
 import { Load } from '../faults/load.js';
 import { Namespaces, skipWithoutNamespaces } from '../faults/namespaces.js';
@@ -12,11 +12,14 @@ import { NbdClient } from '../faults/nbd-client.js';
 import { ExportProcess, STORE_NAME } from '../faults/processes.js';
 import { MIB, makeSparse, readyUri } from '../support/end-to-end.js';
 
-/** From the start of the command to "ready", with QUIC_TRY_MS in it. */
-const START_MS_MAX = 3_000;
+/**
+ * What the choice may cost a start, above one that asks for WebTransport: QUIC_TRY_MS is in it.
+ * Such a start takes less than the rest of 3 s on a machine that does nothing else.
+ */
+const CHOICE_MS_MAX = 2_500;
 
 /** A machine that is busy with other tests may be slow to start a process, but not each time. */
-const STARTS_MAX = 3;
+const STARTS_MAX = 4;
 
 const STORE_BYTES = 16 * MIB;
 
@@ -30,6 +33,8 @@ interface World {
   /** Starts a command on the client's machine that is given the export's address. */
   run(command: string, ...args: string[]): Running;
   connect(): Running;
+  /** Asks for WebTransport, and has nothing to choose. */
+  connectByWebTransport(): Running;
   /** Removes what the client remembers. */
   forget(): void;
   readonly socketPath: string;
@@ -48,7 +53,8 @@ async function newWorld(t: TestContext): Promise<World> {
     launch: spaces.launchOnExport,
   });
   const socketPath = join(folder, 'bridge.sock');
-  const address = formatAddress({ scheme: undefined, ...exporting.address }, STORE_NAME);
+  const addressBy = (scheme?: Scheme) =>
+    formatAddress({ scheme, ...exporting.address }, STORE_NAME);
   const options: SpawnOptions = {
     cwd: folder,
     env: {
@@ -57,36 +63,47 @@ async function newWorld(t: TestContext): Promise<World> {
       DST_QUIC_PROBE_INTERVAL_MS: String(PROBE_INTERVAL_MS),
     },
   };
-  const run = (command: string, ...args: string[]) =>
+  const launch = (command: string, address: string, ...args: string[]) =>
     spaces.launchOnClient(t, [command, address, '--cert', 'certs/server.pem', ...args], options);
+  const run = (command: string, ...args: string[]) => launch(command, addressBy(), ...args);
   return {
     spaces,
     socketPath,
     run,
     connect: () => run('connect', '--socket', socketPath),
+    connectByWebTransport: () => launch('connect', addressBy('https'), '--socket', socketPath),
     forget: () => rmSync(join(folder, CACHE_FOLDER_NAME), { recursive: true, force: true }),
   };
 }
 
+/** From its start, which was just now, to the line that says so. */
+async function timeToReady(client: Running): Promise<number> {
+  const startMs = performance.now();
+  await readyUri(client);
+  return Math.round(performance.now() - startMs);
+}
+
 describe('where UDP is dropped', { skip, concurrency: true }, () => {
   test('a client is ready within 3 s, and the next command knows the way', async (t) => {
-    const { spaces, run, connect, forget } = await newWorld(t);
+    const { spaces, run, connect, connectByWebTransport, forget } = await newWorld(t);
     spaces.dropUdp();
-    const tookMs: number[] = [];
+    const choiceMs: number[] = [];
     do {
-      const startMs = performance.now();
+      forget();
+      const direct = connectByWebTransport();
+      const directMs = await timeToReady(direct);
+      assert.equal((await direct.stop()).code, 0);
       const client = connect();
-      await readyUri(client);
-      tookMs.push(Math.round(performance.now() - startMs));
+      const readyMs = await timeToReady(client);
+      t.diagnostic(`ready after ${readyMs} ms, and asked for WebTransport after ${directMs} ms`);
+      choiceMs.push(readyMs - directMs);
       await client.logged('by webtransport over HTTP/2 (QUIC did not answer within 2 s)');
       const { stdout } = await run('info', '--json').outcome;
       const { transport, protocol, reason } = JSON.parse(stdout);
       assert.deepEqual([transport, protocol, reason], ['webtransport', 'http/2', 'remembered']);
       assert.equal((await client.stop()).code, 0);
-      forget();
-    } while ((tookMs.at(-1) ?? 0) > START_MS_MAX && tookMs.length < STARTS_MAX);
-    t.diagnostic(`ready after ${tookMs.join(', ')} ms`);
-    assert.ok((tookMs.at(-1) ?? 0) <= START_MS_MAX, `ready after ${tookMs.join(', ')} ms`);
+    } while (Math.min(...choiceMs) > CHOICE_MS_MAX && choiceMs.length < STARTS_MAX);
+    assert.ok(Math.min(...choiceMs) <= CHOICE_MS_MAX, `the choice took ${choiceMs.join(', ')} ms`);
   });
 
   test('a session moves away from QUIC, and back to it, while its I/O goes on', async (t) => {

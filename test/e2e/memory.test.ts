@@ -4,13 +4,13 @@ import { randomFillSync } from 'node:crypto';
 import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { MIB, peakResidentBytes, SCHEMES, startPair, tool } from '../support/end-to-end.js';
+import { ALL_SCHEMES, MIB, peakResidentBytes, startPair, tool } from '../support/end-to-end.js';
 import { skipWithout } from '../support/tools.js';
 
 const COPIED_BYTES = 512 * MIB;
 const RESIDENT_BYTES_MAX = 300 * 1e6;
 
-for (const scheme of SCHEMES) {
+for (const scheme of ALL_SCHEMES) {
   test(`512 MiB in and out keep each process under 300 MB resident (${scheme})`, {
     skip: skipWithout('nbdcopy'),
   }, async (t) => {
