@@ -62,21 +62,28 @@ export async function dialAddress(options: AddressDialOptions): Promise<Connecti
   }
 }
 
+/**
+ * What the engine is to verify the export's certificate by; undefined where it cannot. It matches
+ * names of authorities' certificates, and neither addresses (C13) nor a pinned leaf, nor does it
+ * believe an authority that is no root. What it cannot check is checked here alone, the rest in
+ * both places.
+ */
+function engineAuthorities({ host, trust }: AddressDialOptions): string | undefined {
+  if (trust.kind === 'pin' || isIP(host) !== 0) return undefined;
+  return trust.certificates.every(isRoot) ? toPem(trust.certificates) : undefined;
+}
+
 function startSession(options: AddressDialOptions): QuicClientSession {
-  const { host, peer, trust, identity, timeoutMs } = options;
-  // The engine matches names of authorities' certificates, and neither addresses (C13) nor a
-  // pinned leaf, nor does it believe an authority that is no root. What it cannot check is
-  // checked here alone, the rest in both places.
-  const engineVerifies =
-    trust.kind === 'authorities' && isIP(host) === 0 && trust.certificates.every(isRoot);
+  const { host, peer, identity, timeoutMs } = options;
+  const ca = engineAuthorities(options);
   try {
     const session = connectQuic(
       { ...peer, servername: isIP(host) === 0 ? host : NAMELESS },
       {
         ...ENGINE_OPTIONS,
         connectTimeoutMs: Math.max(1, Math.floor(timeoutMs)),
-        rejectUnauthorized: engineVerifies,
-        ...(engineVerifies ? { ca: toPem(trust.certificates) } : {}),
+        rejectUnauthorized: ca !== undefined,
+        ...(ca === undefined ? {} : { ca }),
         ...(identity === undefined ? {} : { cert: identity.certificatePem, key: identity.keyPem }),
       },
     );
@@ -105,7 +112,9 @@ function handshake(
       }
     });
     session.once('close', (info: { errorCode: number }) => {
-      const by = session.handshakeComplete ? 'peer' : 'us';
+      // The export's word may come before that of a handshake which we completed.
+      const byUs = !session.handshakeComplete && engineAuthorities(options) !== undefined;
+      const by = byUs ? 'us' : 'peer';
       reject(describeHandshakeFailure(info.errorCode, options.host, by));
     });
     // A TLS failure is told better by the 'close' event, which has come by then if it comes.
