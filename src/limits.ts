@@ -244,7 +244,7 @@ export const ANSWER_SWIFT_MS = 400;
 export const ANSWER_SLOW_MS = 600;
 
 /** Acked changes that a client keeps until a flush covers them. */
-export const REPLAY_BUFFER_BYTES = 64 * MIB;
+export const REPLAY_BUFFER_BYTES = 32 * MIB;
 
 /** What keeping one change costs beside its payload, so that trims have a bound too. */
 export const REPLAY_ENTRY_BYTES = 256;

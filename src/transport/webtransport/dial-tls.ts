@@ -1,5 +1,6 @@
 import type { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { connect, type TLSSocket } from 'node:tls';
 import { DstError } from '../../errors.js';
 import { CERTIFICATE_CHAIN_LENGTH_MAX } from '../../limits.js';
@@ -31,7 +32,18 @@ export function startTls({ host, peer }: AddressDialOptions): TLSSocket {
   socket.setNoDelay(true);
   // Also after the handshake: whoever uses the socket hears of its end otherwise.
   socket.on('error', () => {});
+  if (!isZoneHere(peer.address)) socket.destroy(noSuchZone());
   return socket;
+}
+
+/** Node (26.10) never tells of a zone that this machine lacks: the socket would stay opening. */
+function isZoneHere(address: string): boolean {
+  const [, zone] = address.split('%');
+  return zone === undefined || /^\d+$/.test(zone) || zone in networkInterfaces();
+}
+
+function noSuchZone(): NodeJS.ErrnoException {
+  return Object.assign(new Error('connect EINVAL'), { code: 'EINVAL', syscall: 'connect' });
 }
 
 /**
