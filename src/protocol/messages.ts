@@ -19,7 +19,7 @@ import { Fields } from './fields.js';
 /** What the client wants: to use an export, to know about one, or to know what there is. */
 export type Intent = 'attach' | 'info' | 'list';
 
-export const INTENTS = ['attach', 'info', 'list'] as const;
+const INTENTS = ['attach', 'info', 'list'] as const;
 
 export const SESSION_BYTES = 16;
 export const NONCE_BYTES = 32;

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 import { parseAddressRule } from '../../src/access/address-rules.js';
 import { type AccessOptions, warnOfLockedDoor } from '../../src/cli/access-options.js';
 import type { Listener } from '../../src/transport/transport.js';
 import { noting } from '../export/support.js';
+import { suiteCleanup } from '../support/cleanup.js';
 import {
   folderWithCertificates,
   messageLines,
@@ -13,16 +14,11 @@ import {
   startExport,
 } from './command.js';
 
-const cleanups: (() => unknown)[] = [];
-const cleanup = { after: (run: () => unknown) => void cleanups.push(run) };
+const cleanup = suiteCleanup();
 let folder: string;
 
 before(async () => {
   folder = await folderWithCertificates(cleanup);
-});
-
-after(async () => {
-  for (const run of cleanups.reverse()) await run();
 });
 
 function ask(...words: string[]): Promise<Outcome> {

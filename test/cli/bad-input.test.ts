@@ -17,11 +17,12 @@ import {
 } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 import { EXIT } from '../../src/cli/exit.js';
 import { silentLog } from '../../src/log.js';
 import { listenQuic } from '../../src/transport/quic/listen.js';
 import { generateCertificates } from '../../src/trust/generate.js';
+import { suiteCleanup } from '../support/cleanup.js';
 import { skipWithout } from '../support/tools.js';
 import { BAD_INPUT } from './bad-input-cases.js';
 import {
@@ -59,8 +60,7 @@ const world = {
   longPath: 'long/'.repeat(22),
 };
 
-const cleanups: (() => unknown)[] = [];
-const cleanup = { after: (run: () => unknown) => void cleanups.push(run) };
+const cleanup = suiteCleanup();
 let folder: string;
 
 before(async () => {
@@ -91,10 +91,6 @@ before(async () => {
   world.silent = await silentPort();
   world.closed = await closedPort();
   world.liveSocket = await liveSocket();
-});
-
-after(async () => {
-  for (const run of cleanups.reverse()) await run();
 });
 
 describe('bad input', { concurrency: 3 }, () => {
@@ -211,7 +207,7 @@ function assertOneLine(
 
 async function exportOf(...args: string[]): Promise<string> {
   const exporting = await startExport(cleanup, folder, args);
-  cleanups.push(async () => {
+  cleanup.after(async () => {
     const { code, signal, stderr } = await exporting.stop();
     assert.equal(code, EXIT.ok, `an export did not outlive its clients (${signal}): ${stderr}`);
   });
@@ -225,7 +221,7 @@ async function holdExport(): Promise<void> {
   const words = ['connect', address, '--cert', 'certs/ca.pem', '--socket', 'held.sock'];
   const connecting = startCommand(cleanup, words, { cwd: folder });
   await connecting.line(0);
-  cleanups.push(() => connecting.stop());
+  cleanup.after(() => connecting.stop());
 }
 
 /** The command refuses to export with an expired certificate, so this is the bare listener. */
@@ -237,14 +233,14 @@ async function expiredExport(): Promise<string> {
   const listening = { host: '127.0.0.1', port: 0, identity, log: silentLog };
   const [listener] = await listenQuic(listening);
   assert.ok(listener);
-  cleanups.push(() => listener.close());
+  cleanup.after(() => listener.close());
   return `127.0.0.1:${listener.address.port}`;
 }
 
 async function silentPort(): Promise<string> {
   const socket = createSocket('udp4').bind(0, '127.0.0.1');
   await once(socket, 'listening');
-  cleanups.push(() => socket.close());
+  cleanup.after(() => socket.close());
   return `127.0.0.1:${socket.address().port}`;
 }
 
@@ -260,6 +256,6 @@ async function liveSocket(): Promise<string> {
   const path = join(folder, 'live.sock');
   const server = createServer().listen(path);
   await once(server, 'listening');
-  cleanups.push(() => server.close());
+  cleanup.after(() => server.close());
   return path;
 }

@@ -4,9 +4,9 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { generateCertificates } from '../../src/trust/generate.js';
+import type { Cleanup } from '../support/cleanup.js';
 import { REPOSITORY_ROOT } from '../support/paths.js';
 
 /** The command as it was built beside these tests. */
@@ -48,8 +48,6 @@ export interface Running {
   /** Sends a signal, and waits for the end. */
   stop(signal?: NodeJS.Signals): Promise<Outcome>;
 }
-
-type Cleanup = Pick<TestContext, 'after'>;
 
 export function temporaryFolder(t: Cleanup): string {
   const folder = mkdtempSync(join(TEMPORARY, 'dst-quic-cli-'));

@@ -4,8 +4,9 @@ import { once } from 'node:events';
 import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
-import { after, before, describe, type TestContext, test } from 'node:test';
+import { before, describe, type TestContext, test } from 'node:test';
 import { EXIT } from '../../src/cli/exit.js';
+import { suiteCleanup } from '../support/cleanup.js';
 import { skipWithout } from '../support/tools.js';
 import {
   folderWithCertificates,
@@ -17,15 +18,11 @@ import {
   startProgram,
 } from './command.js';
 
-const cleanups: (() => unknown)[] = [];
-const cleanup = { after: (run: () => unknown) => void cleanups.push(run) };
+const cleanup = suiteCleanup();
 let folder: string;
 
 before(async () => {
   folder = await folderWithCertificates(cleanup);
-});
-after(async () => {
-  for (const run of cleanups.reverse()) await run();
 });
 
 function startConnect(t: TestContext, address = '', ...more: string[]): Running {

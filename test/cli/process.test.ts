@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
+import { suiteCleanup } from '../support/cleanup.js';
 import { skipWithout } from '../support/tools.js';
 import {
   folderWithCertificates,
@@ -14,15 +15,11 @@ import {
   startProgram,
 } from './command.js';
 
-const cleanups: (() => unknown)[] = [];
-const cleanup = { after: (run: () => unknown) => void cleanups.push(run) };
+const cleanup = suiteCleanup();
 let folder: string;
 
 before(async () => {
   folder = await folderWithCertificates(cleanup);
-});
-after(async () => {
-  for (const run of cleanups.reverse()) await run();
 });
 
 const EXPORT = ['export', 'memory:1M', '--listen', '127.0.0.1:0'];

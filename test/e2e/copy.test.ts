@@ -2,8 +2,9 @@
 import { randomFillSync } from 'node:crypto';
 import { cpSync, lstatSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 import { temporaryFolder } from '../cli/command.js';
+import { suiteCleanup } from '../support/cleanup.js';
 import { KIB, MIB, makeSparse, nbdsh, SCHEMES, startPair, tool } from '../support/end-to-end.js';
 import { REPOSITORY_ROOT } from '../support/paths.js';
 import { skipWithout } from '../support/tools.js';
@@ -13,11 +14,7 @@ const IMAGE_BYTES = 128 * MIB;
 /** Files larger than this are left out of the tree, so that it fits the image. */
 const TREE_FILE_BYTES_MAX = 2 * MIB;
 
-const cleanups: (() => unknown)[] = [];
-const cleanup = { after: (run: () => unknown) => void cleanups.push(run) };
-after(async () => {
-  for (const run of cleanups.reverse()) await run();
-});
+const cleanup = suiteCleanup();
 
 describe('an ext4 image of node_modules', {
   skip: skipWithout('mke2fs', 'e2fsck', 'cmp'),

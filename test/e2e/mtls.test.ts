@@ -1,7 +1,7 @@
 /** Certificates on both sides, as the real commands make them, show them and refuse them. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import { generateCertificates } from '../../src/trust/generate.js';
 import {
   messageLines,
@@ -10,13 +10,13 @@ import {
   startExport,
   temporaryFolder,
 } from '../cli/command.js';
+import { suiteCleanup } from '../support/cleanup.js';
 import { connect, nbdsh, readyUri } from '../support/end-to-end.js';
 import { skipWithout } from '../support/tools.js';
 
 const CLIENT_NAME = 'dst-quic client';
 
-const cleanups: (() => unknown)[] = [];
-const cleanup = { after: (run: () => unknown) => void cleanups.push(run) };
+const cleanup = suiteCleanup();
 
 /** With the export's certificates in `certs`, and those of somebody else in `strange`. */
 let folder: string;
@@ -28,10 +28,6 @@ before(async () => {
   await generateCertificates({ directory: join(folder, 'strange'), hosts: [], days: 1 });
   const rules = ['--allow-name', `${CLIENT_NAME}=rw`];
   exporting = await exportOf('a=memory:1M', ...rules);
-});
-
-after(async () => {
-  for (const run of cleanups.reverse()) await run();
 });
 
 function exportOf(...args: string[]) {

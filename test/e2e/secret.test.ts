@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, type TestContext, test } from 'node:test';
+import { before, type TestContext, test } from 'node:test';
 import { NBD_CMD_WRITE } from '../../src/nbd/constants.js';
 import {
   folderWithCertificates,
@@ -12,13 +12,13 @@ import {
   startExport,
 } from '../cli/command.js';
 import { RawClient, requestHeader } from '../nbd/support.js';
+import { suiteCleanup } from '../support/cleanup.js';
 import { connect, readyUri } from '../support/end-to-end.js';
 
 const SECRET = 'a secret that only this test has';
 const OTHER = 'another secret, which is of no use';
 
-const cleanups: (() => unknown)[] = [];
-const cleanup = { after: (run: () => unknown) => void cleanups.push(run) };
+const cleanup = suiteCleanup();
 
 /** With secrets in `right` and `wrong`, and one in `open` that others can read. */
 let folder: string;
@@ -34,10 +34,6 @@ before(async () => {
   chmodSync(join(folder, 'open'), 0o644);
   guarded = await exportOf('--secret-file', 'right');
   unguarded = await exportOf();
-});
-
-after(async () => {
-  for (const run of cleanups.reverse()) await run();
 });
 
 async function exportOf(...args: string[]) {

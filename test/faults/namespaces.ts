@@ -10,8 +10,8 @@
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { MAIN, startProgram } from '../cli/command.js';
+import type { Cleanup } from '../support/cleanup.js';
 import { skipWithout } from '../support/tools.js';
-import type { Cleanup } from './cleanup.js';
 import type { Launch } from './processes.js';
 
 const NETWORKS = { first: 1, second: 2 } as const;

@@ -6,8 +6,8 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { type ExportPlace, formatAddress } from '../../src/client/address.js';
 import { type Outcome, type Running, startCommand } from '../cli/command.js';
+import type { Cleanup } from '../support/cleanup.js';
 import { openDescriptors, peakResidentBytes, readyUri } from '../support/end-to-end.js';
-import type { Cleanup } from './cleanup.js';
 
 /** Starts `dst-quic ARGUMENTS`, perhaps elsewhere than here. */
 export type Launch = (t: Cleanup, args: readonly string[], options: SpawnOptions) => Running;

@@ -9,8 +9,8 @@
 import { join } from 'node:path';
 import type { Scheme } from '../../src/client/address.js';
 import { folderWithCertificates } from '../cli/command.js';
+import type { Cleanup } from '../support/cleanup.js';
 import { MIB, makeSparse } from '../support/end-to-end.js';
-import type { Cleanup } from './cleanup.js';
 import { Load, type LoadOptions } from './load.js';
 import { Namespaces } from './namespaces.js';
 import { NbdClient } from './nbd-client.js';

@@ -9,9 +9,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import type { Scheme } from '../../src/client/address.js';
+import { Cleanups } from '../support/cleanup.js';
 import { SCHEMES } from '../support/end-to-end.js';
 import { REPOSITORY_ROOT } from '../support/paths.js';
-import { Cleanups } from './cleanup.js';
 import {
   concerns,
   delays,

@@ -1,6 +1,6 @@
 /** One fault, and what it cost: how every scenario is run and measured. */
 import type { Scheme } from '../../src/client/address.js';
-import type { Cleanup } from './cleanup.js';
+import type { Cleanup } from '../support/cleanup.js';
 import type { LoadReport } from './load.js';
 import { skipWithoutNamespaces } from './namespaces.js';
 import { eventually } from './patience.js';

@@ -4,7 +4,7 @@
  */
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, Socket } from 'node:net';
-import type { Cleanup } from './cleanup.js';
+import type { Cleanup } from '../support/cleanup.js';
 import { seededRandom } from './random.js';
 import { corrupted, HEALTHY_LINK, type LinkFaults, newLinkCounters, type Relay } from './relay.js';
 import { CONNECT_RETRANSMIT_MS, type Line, TcpWay } from './tcp-way.js';

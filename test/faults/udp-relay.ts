@@ -2,7 +2,7 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import type { Cleanup } from './cleanup.js';
+import type { Cleanup } from '../support/cleanup.js';
 import { seededRandom } from './random.js';
 import {
   corrupted,

@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
 import type { Scheme } from '../../src/client/address.js';
 import {
   folderWithCertificates,
@@ -12,6 +11,7 @@ import {
   startCommand,
   startProgram,
 } from '../cli/command.js';
+import type { Cleanup } from './cleanup.js';
 
 export const KIB = 1024;
 export const MIB = 1024 * KIB;
@@ -22,8 +22,6 @@ const TOOL_DEADLINE_MS = 60_000;
 // For `skipWithout` as well: nbdsh is a script for the system's own Python, and the tools for
 // file systems are where only root looks.
 process.env.PATH = `/usr/bin:${process.env.PATH}:/usr/sbin:/sbin`;
-
-type Cleanup = Pick<TestContext, 'after'>;
 
 /** QUIC, and WebTransport over HTTP/2. */
 export const ALL_SCHEMES: readonly Scheme[] = ['quic', 'https'];
