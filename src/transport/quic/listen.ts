@@ -9,7 +9,7 @@ import { type ClientTrust, verifyClientChain } from '../../trust/client-trust.js
 import { certificateSha256 } from '../../trust/fingerprint.js';
 import type { Identity } from '../../trust/identity.js';
 import { listenError } from '../listen-error.js';
-import { ownAddresses } from '../own-addresses.js';
+import { listenOnOwnAddresses } from '../own-addresses.js';
 import type { Connection, Listener, PeerAddress } from '../transport.js';
 import { onHandshakeFailure } from './handshake-failures.js';
 import { ENGINE_OPTIONS, toPem } from './options.js';
@@ -43,20 +43,7 @@ export interface ClientDemands {
  */
 export async function listenQuic(options: QuicListenOptions): Promise<Listener[]> {
   usePrivateFolder();
-  const listeners: Listener[] = [];
-  let { port } = options;
-  try {
-    for (const host of ownAddresses(options.host)) {
-      const listener = await listenOn(host, port, options);
-      // With port 0 the first address picks the port for all.
-      port = listener.address.port;
-      listeners.push(listener);
-    }
-  } catch (error) {
-    await Promise.all(listeners.map((listener) => listener.close()));
-    throw error;
-  }
-  return listeners;
+  return listenOnOwnAddresses(options, (host, port) => listenOn(host, port, options));
 }
 
 async function listenOn(host: string, port: number, options: QuicListenOptions): Promise<Listener> {

@@ -9,7 +9,7 @@ import { CONNECTIONS_MAX } from '../../limits.js';
 import { certificateSha256 } from '../../trust/fingerprint.js';
 import type { Identity } from '../../trust/identity.js';
 import { listenError } from '../listen-error.js';
-import { ownAddresses } from '../own-addresses.js';
+import { listenOnOwnAddresses } from '../own-addresses.js';
 import type { Connection, Listener, PeerAddress } from '../transport.js';
 import { type EngineServer, http3Available, loadEngine } from './engine.js';
 import { ENGINE_WINDOWS, WEBTRANSPORT_PATH } from './options.js';
@@ -32,20 +32,8 @@ export async function listenHttp3(options: Http3ListenOptions): Promise<Listener
       'WebTransport over HTTP/3 needs the package @fails-components/webtransport-transport-http3-quiche: install it, or use HTTP/2',
     );
   }
-  const listeners: Listener[] = [];
-  let { port } = options;
-  try {
-    for (const host of ownAddresses(options.host)) {
-      const listener = await listenOn(host, port, options.identity);
-      // With port 0 the first address picks the port for all.
-      port = listener.address.port;
-      listeners.push(listener);
-    }
-  } catch (error) {
-    await Promise.all(listeners.map((listener) => listener.close()));
-    throw error;
-  }
-  return listeners;
+  const { identity } = options;
+  return listenOnOwnAddresses(options, (host, port) => listenOn(host, port, identity));
 }
 
 async function listenOn(host: string, port: number, identity: Identity): Promise<Listener> {
