@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
+import { spawnSync } from 'node:child_process';
 import { type TestContext, test } from 'node:test';
 import { watchPath } from '../../src/client/path-watch.js';
 import type { Clock } from '../../src/clock.js';
 import type { PeerAddress } from '../../src/transport/transport.js';
+import { runModule } from '../support/run-module.js';
 import { skipWithout } from '../support/tools.js';
-import { soon, until } from '../support/wait.js';
+import { until } from '../support/wait.js';
 
 const PEER: PeerAddress = { address: '192.0.2.1', port: 4433 };
 
@@ -113,32 +113,21 @@ test('who stopped is not called, not even by a look in progress', async (t) => {
 });
 
 /** Runs a module in a process of its own, behind other words; the watch's module is `url`. */
-async function runModule(t: TestContext, words: string[], script: string): Promise<string> {
+function runWatch(t: TestContext, words: string[], script: string): Promise<string> {
   const url = (path: string) => JSON.stringify(new URL(path, import.meta.url).href);
   const imports = `
     import { execFileSync } from 'node:child_process';
     import { watchPath } from ${url('../../src/client/path-watch.js')};
     import { lookAtOwnPath } from ${url('../../src/transport/own-path.js')};
     import { until } from ${url('../support/wait.js')};`;
-  const [program = '', ...rest] = [...words, process.execPath, '--input-type=module'];
-  const child = spawn(program, [...rest, '-e', imports + script], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  t.after(() => child.kill('SIGKILL'));
-  let output = '';
-  child.stdout.on('data', (chunk) => {
-    output += chunk;
-  });
-  const [status] = await soon(once(child, 'close'), 'the end of the process');
-  assert.equal(status, 0);
-  return output.trim();
+  return runModule(t, imports + script, words);
 }
 
 test('a watch keeps no process alive', async (t) => {
   const script = `
     watchPath(() => ({ address: '127.0.0.1', port: 9 }), () => {});
     console.log('watching');`;
-  assert.equal(await runModule(t, [], script), 'watching');
+  assert.equal(await runWatch(t, [], script), 'watching');
 });
 
 const NAMESPACE = ['unshare', '--net', '--map-root-user'];
@@ -188,5 +177,5 @@ test('a machine that moves from one network to another', {
     await until(() => changes === before + 1, 'the way that is back');
     stop();
     console.log('moved');`;
-  assert.equal(await runModule(t, NAMESPACE, script), 'moved');
+  assert.equal(await runWatch(t, NAMESPACE, script), 'moved');
 });

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
@@ -10,6 +9,7 @@ import { MemoryNetwork } from '../../src/transport/memory.js';
 import { dialQuic, type QuicDialOptions } from '../../src/transport/quic/dial.js';
 import type { Connection } from '../../src/transport/transport.js';
 import type { Identity } from '../../src/trust/identity.js';
+import { runModule } from '../support/run-module.js';
 import { soon, until } from '../support/wait.js';
 import { certificatesFor, closedPort, failsWith, quicListener } from './fixtures.js';
 
@@ -115,17 +115,7 @@ test('a dial that was aborted keeps no process alive', async (t) => {
     setTimeout(() => abort.abort(), 50);
     await dialQuic({ host: '127.0.0.1', port: ${hole.port}, trust, timeoutMs: 60_000,
       signal: abort.signal }).catch((error) => console.log(error.code));`;
-  const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  t.after(() => child.kill('SIGKILL'));
-  let output = '';
-  child.stdout.on('data', (chunk) => {
-    output += chunk;
-  });
-  const [status] = await soon(once(child, 'close'), 'the end of the process');
-  assert.equal(status, 0);
-  assert.equal(output.trim(), 'DST_E_ABORTED');
+  assert.equal(await runModule(t, script), 'DST_E_ABORTED');
 });
 
 test('dials that fail leave no descriptor and no thread behind', async (t) => {

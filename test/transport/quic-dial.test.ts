@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
@@ -7,6 +6,7 @@ import { dialQuic } from '../../src/transport/quic/dial.js';
 import type { Connection } from '../../src/transport/transport.js';
 import type { Identity } from '../../src/trust/identity.js';
 import type { ServerTrust } from '../../src/trust/server-trust.js';
+import { runModule } from '../support/run-module.js';
 import { soon, until } from '../support/wait.js';
 import { certificatePem, keyPem, makeAuthority, makeServer } from '../trust/certificate-maker.js';
 import { certificatesFor, closedPort, failsWith, quicListener } from './fixtures.js';
@@ -219,17 +219,7 @@ test('a dial that was refused keeps no process alive', async (t) => {
     await dialQuic({ host: '127.0.0.1', port: ${port}, trust, timeoutMs: 60_000 }).catch(
       (error) => console.log(error.code),
     );`;
-  const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  t.after(() => child.kill('SIGKILL'));
-  let output = '';
-  child.stdout.on('data', (chunk) => {
-    output += chunk;
-  });
-  const [status] = await soon(once(child, 'close'), 'the end of the process');
-  assert.equal(status, 0);
-  assert.equal(output.trim(), 'DST_E_REFUSED');
+  assert.equal(await runModule(t, script), 'DST_E_REFUSED');
 });
 
 test('random datagrams at the export’s port disturb nobody', async (t) => {

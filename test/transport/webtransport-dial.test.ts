@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { createSecureServer, type Http2SecureServer } from 'node:http2';
@@ -11,6 +10,7 @@ import type { Connection } from '../../src/transport/transport.js';
 import { dialWebTransport } from '../../src/transport/webtransport/dial.js';
 import type { Identity } from '../../src/trust/identity.js';
 import type { ServerTrust } from '../../src/trust/server-trust.js';
+import { runModule } from '../support/run-module.js';
 import { soon, until } from '../support/wait.js';
 import { certificatePem, keyPem, makeAuthority, makeServer } from '../trust/certificate-maker.js';
 import {
@@ -294,15 +294,5 @@ test('dials that ended, and connections that did, keep no process alive', async 
     connection.openStream().write([Buffer.from('hello')]);
     connection.close('enough');
     console.log(codes.join(' '));`;
-  const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  t.after(() => child.kill('SIGKILL'));
-  let output = '';
-  child.stdout.on('data', (chunk) => {
-    output += chunk;
-  });
-  const [status] = await soon(once(child, 'close'), 'the end of the process');
-  assert.equal(status, 0);
-  assert.equal(output.trim(), 'DST_E_REFUSED DST_E_UNREACHABLE');
+  assert.equal(await runModule(t, script), 'DST_E_REFUSED DST_E_UNREACHABLE');
 });
