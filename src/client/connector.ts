@@ -7,7 +7,7 @@ import { firstGreeting } from './first-greeting.js';
 import { type Dial, type DialRequest, Link } from './link.js';
 import { newsOfRefusal } from './refusals.js';
 import type { ConnectionNews } from './route/route.js';
-import { SessionIdentity } from './session-identity.js';
+import type { SessionIdentity } from './session-identity.js';
 
 export interface ConnectorOptions {
   readonly dial: Dial;
@@ -16,7 +16,7 @@ export interface ConnectorOptions {
   readonly readOnly: boolean;
   readonly takeover?: boolean;
   readonly secret?: Secret | undefined;
-  readonly identity?: SessionIdentity;
+  readonly identity: SessionIdentity;
   readonly pingIntervalMs: number;
   /** Told what becomes of each connection that says HELLO. */
   readonly heard?: (connection: Connection, news: ConnectionNews) => void;
@@ -36,7 +36,7 @@ export class Connector {
   readonly #greetings = new Set<Promise<unknown>>();
   /** The last of them: those before it are outdated, whatever comes of them. */
   #latest: Promise<unknown> | undefined;
-  #welcomed = false;
+  #welcomed: boolean;
   /** Once it was welcomed as a reader a session never writes, whatever it may do elsewhere. */
   #readOnly: boolean;
   #left = false;
@@ -46,7 +46,8 @@ export class Connector {
   constructor(options: ConnectorOptions) {
     this.#options = options;
     this.#readOnly = options.readOnly;
-    this.#identity = options.identity ?? new SessionIdentity();
+    this.#identity = options.identity;
+    this.#welcomed = options.identity.resumed;
   }
 
   /** Of the last HELLO: a link of a lower one is fenced, or about to be. */

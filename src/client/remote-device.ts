@@ -11,7 +11,8 @@ import { TRANSACTION_SPLIT_BYTES } from '../limits.js';
 import { decodeExtents } from '../protocol/extents.js';
 import { FLAG, KIND } from '../protocol/kinds.js';
 import type { ExportDescription } from '../protocol/messages.js';
-import { RemoteSession, type SessionOptions } from './session.js';
+import { RemoteSession } from './session.js';
+import type { SessionOptions } from './session-options.js';
 
 /**
  * A store of an export as a `BlockDevice`. Commands wait through outages; large ones travel

@@ -3,10 +3,8 @@
  * stays in use while another is dialled, and whichever answers first is kept; what was in flight
  * on one that is given up goes out again. Commands are run by transactions.ts.
  */
-import type { ChecksumName } from '../../wasm/checksums.js';
-import type { Secret } from '../access/secret.js';
 import type { Payload } from '../block/payload.js';
-import { type Clock, systemClock, type Timer } from '../clock.js';
+import { type Clock, systemClock } from '../clock.js';
 import { DstError } from '../errors.js';
 import {
   PING_INTERVAL_MS,
@@ -14,79 +12,56 @@ import {
   RESEND_TIMEOUT_MS,
   RESENDS_MAX,
 } from '../limits.js';
-import type { Log } from '../log.js';
 import type { ReplyFrame, RequestKind } from '../protocol/frame.js';
+import { KIND } from '../protocol/kinds.js';
 import {
   type ExportDescription,
   failureError,
   type Notice,
   type Welcome,
 } from '../protocol/messages.js';
-import type { EngineCounters } from '../transaction/engine.js';
+import type { EngineCounters } from '../transaction/counters.js';
 import type { Connection } from '../transport/transport.js';
 import { Connector } from './connector.js';
+import { inheritedCacheLost, inheritedFlushFailed } from './inherited.js';
 import type { Dial, Link } from './link.js';
+import { LinkUse } from './link-use.js';
+import { OutageLimit } from './outage-limit.js';
 import { Redialer } from './redialer.js';
 import { FINAL_REFUSALS, isFinalRefusal, newsOfRefusal, OWN_DOING } from './refusals.js';
-import type { ConnectionNews, Route } from './route/route.js';
-import type { SessionIdentity } from './session-identity.js';
+import { SessionIdentity } from './session-identity.js';
+import type { SessionOptions } from './session-options.js';
 import { type PathChange, StateLog } from './state-log.js';
+import { Suspicion } from './suspicion.js';
 import { Transactions } from './transactions.js';
+import { UnflushedMark } from './unflushed-mark.js';
 
-export interface SessionOptions {
-  readonly dial: Dial;
-  readonly exportName: string;
-  /** Checksums to accept; the export's order decides among them. */
-  readonly checksums: readonly ChecksumName[];
-  readonly readOnly: boolean;
-  /** Shared with the export, which must hold it too. */
-  readonly secret?: Secret | undefined;
-  readonly log: Log;
-  readonly resendTimeoutMs?: number;
-  /** Infinity to never give a command up. */
-  readonly maxResends?: number;
-  readonly pingIntervalMs?: number;
-  /** Bytes of acked writes that are kept until a flush covers them; 0 keeps none. */
-  readonly replayBufferBytes?: number;
-  /** An outage that lasts longer ends the session; Infinity unless given. */
-  readonly maxOutageMs?: number;
-  /** Fences whoever writes to the export now, and writes in his place. */
-  readonly takeover?: boolean;
-  /** Calls back whenever another way to the export may be better; returns how to stop. */
-  readonly watchPath?: (changed: (why?: PathChange) => void) => () => void;
-  /** Told what becomes of each connection that says HELLO. */
-  readonly heard?: (connection: Connection, news: ConnectionNews) => void;
-  /** By which transport the export said WELCOME last, where there is a choice. */
-  readonly currentRoute?: () => Route | undefined;
-  /** To be kept by whoever tries more than once to open the session. */
-  readonly identity?: SessionIdentity;
-  readonly clock?: Clock;
-  /** From 0 to below 1. */
-  readonly random?: () => number;
-}
+/** Of no export. */
+const NO_VERIFIER = Buffer.alloc(0);
 
 export class RemoteSession {
   readonly #options: SessionOptions;
   readonly #clock: Clock;
   readonly #connector: Connector;
   readonly #redialer: Redialer;
+  readonly #suspicion: Suspicion;
   readonly #transactions: Transactions;
   readonly #states: StateLog;
+  readonly #use: LinkUse;
+  readonly #outage: OutageLimit;
+  readonly #unflushed: UnflushedMark;
   readonly #unwatch: () => void;
   #link: Link;
   #linkUp = false;
-  /** What has been told of the link: WELCOME does not prove that transactions come through. */
-  #linkUse: 'used' | 'useless' | undefined;
   #downSinceMs = 0;
   #offered: ExportDescription;
   /** The longest payload of one transaction; commands are split by it. */
   readonly payloadBytesMax: number;
   readonly #replayBufferBytes: number;
+  /** Of the export that has what was acked. */
   #verifier: Buffer;
-  #suspected = false;
-  #pathChange: PathChange | undefined;
-  #outageTimer: Timer | undefined;
   #closed: DstError | undefined;
+  #left: Promise<unknown> = Promise.resolve();
   #tellRefused: (reason: DstError) => void = () => {};
   reconnects = 0;
   /** Resolves when the session has ended for good by itself: every command fails from then. */
@@ -94,14 +69,23 @@ export class RemoteSession {
     this.#tellRefused = resolve;
   });
 
-  private constructor(options: SessionOptions, connector: Connector, link: Link) {
+  private constructor(
+    options: SessionOptions,
+    identity: SessionIdentity,
+    connector: Connector,
+    link: Link,
+  ) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#connector = connector;
     this.#states = new StateLog(options.log, options.exportName, options.currentRoute);
+    this.#use = new LinkUse(options.heard);
     this.#link = link;
     this.#offered = offeredBy(link.welcome);
-    this.#verifier = link.welcome.verifier;
+    this.#unflushed = new UnflushedMark(identity, this.#clock);
+    this.#verifier = this.#unflushed.inherited
+      ? (identity.record.verifier ?? NO_VERIFIER)
+      : link.welcome.verifier;
     this.payloadBytesMax = link.welcome.payloadBytesMax;
     // Where nothing can be flushed, there is nothing that a flush would cover.
     this.#replayBufferBytes = this.#offered.capabilities.includes('flush')
@@ -114,6 +98,8 @@ export class RemoteSession {
         resendTimeoutMs: options.resendTimeoutMs ?? RESEND_TIMEOUT_MS,
         maxResends: options.maxResends ?? RESENDS_MAX,
         replayBufferBytes: this.#replayBufferBytes,
+        identity,
+        unflushed: this.#unflushed,
       },
       {
         onUse: () => this.#onReply(),
@@ -122,24 +108,37 @@ export class RemoteSession {
         ownFailed: (error) => this.#states.ownFailed(error),
       },
     );
+    const { maxOutageMs = Number.POSITIVE_INFINITY } = options;
+    this.#outage = new OutageLimit(this.#clock, maxOutageMs, (reason) => {
+      if (!this.#linkUp) this.#giveUp(reason);
+    });
     this.#redialer = new Redialer({
       clock: this.#clock,
       random: options.random ?? Math.random,
       urgent: () => this.#transactions.waiting,
       attempt: (request) => this.#attempt(request),
     });
+    this.#suspicion = new Suspicion(this.#states, this.#redialer);
     this.#unwatch = options.watchPath?.((why) => this.#onPathChanged(why)) ?? (() => {});
     this.#adopt(link);
   }
 
-  /** Connects for the first time; rejects with the reason where that fails. */
+  /**
+   * Connects for the first time; rejects with the reason where that fails. A session that is
+   * resumed is open once all is flushed that the process before had acked. Where that may have
+   * been lost it rejects with DST_E_REPLAY_LOST, now and each time that it is resumed.
+   */
   static async open(options: SessionOptions): Promise<RemoteSession> {
+    const { identity = new SessionIdentity() } = options;
     const connector = new Connector({
       ...options,
+      identity,
       clock: options.clock ?? systemClock,
       pingIntervalMs: options.pingIntervalMs ?? PING_INTERVAL_MS,
     });
-    return new RemoteSession(options, connector, await connector.openFirst());
+    const session = new RemoteSession(options, identity, connector, await connector.openFirst());
+    await session.#flushInherited();
+    return session;
   }
 
   /** What the export said of itself, last. */
@@ -197,10 +196,8 @@ export class RemoteSession {
    * it can be reached: the next client need not wait for the lease then.
    */
   async close(): Promise<void> {
-    if (this.#closed !== undefined) return;
-    const left = [this.#linkUp ? this.#link.leave() : undefined, this.#connector.leave()];
-    this.#end(new DstError('DST_E_CLOSED', 'the device was closed', { errno: 'ESHUTDOWN' }));
-    await Promise.all(left);
+    this.#leave(new DstError('DST_E_CLOSED', 'the device was closed', { errno: 'ESHUTDOWN' }));
+    await this.#left;
   }
 
   // ---- Connecting ----------------------------------------------------------------------
@@ -233,7 +230,7 @@ export class RemoteSession {
     else if (!this.#linkUp) this.#states.failed(error);
     else if (greeted !== undefined && newsOfRefusal(error) !== undefined) {
       // The other way was tried, and the link still works: to ask on would be a storm.
-      this.#pathChange = undefined;
+      this.#suspicion.pathTried();
       this.#review(error);
     }
   }
@@ -264,12 +261,16 @@ export class RemoteSession {
     this.#redialer.stop();
     this.#link = link;
     this.#linkUp = true;
-    this.#linkUse = undefined;
-    this.#suspected = false;
-    this.#pathChange = undefined;
+    this.#use.begin(link.connection);
+    this.#suspicion.reset();
     this.#resize(offeredBy(welcome).sizeBytes);
     const cacheLost = !welcome.verifier.equals(this.#verifier);
-    this.#verifier = welcome.verifier;
+    if (cacheLost && this.#unflushed.inherited) {
+      this.#leave(inheritedCacheLost());
+      return;
+    }
+    if (cacheLost) this.#verifier = welcome.verifier;
+    this.#unflushed.welcomed(this.#verifier);
     if (cacheLost && !this.#options.readOnly)
       this.#states.cacheLost(this.unflushedBytes, this.#replayBufferBytes > 0);
     this.#transactions.attach(link, cacheLost);
@@ -291,90 +292,62 @@ export class RemoteSession {
     // Fenced means by our own newer HELLO, whose WELCOME is on its way: no outage.
     if (!OWN_DOING.has(reason.code)) {
       this.#states.down(reason, this.unfinished);
-      if (this.#transactions.waiting) this.#tellUse('useless');
+      if (this.#transactions.waiting) this.#use.tell('useless');
     }
     this.#transactions.detach();
-    this.#startOutage();
+    // Connections that are of no use, one after the other, are one outage.
+    this.#outage.begin();
     this.#redialer.start();
-  }
-
-  /** Connections that are of no use, one after the other, are one outage. */
-  #startOutage(): void {
-    const { maxOutageMs = Number.POSITIVE_INFINITY } = this.#options;
-    if (maxOutageMs === Number.POSITIVE_INFINITY || this.#outageTimer !== undefined) return;
-    this.#outageTimer = this.#clock.after(maxOutageMs, () => {
-      this.#outageTimer = undefined;
-      if (!this.#linkUp) this.#giveUp(outage(maxOutageMs));
-    });
   }
 
   /** A transaction was answered. */
   #onReply(): void {
-    this.#tellUse('used');
+    this.#use.tell('used');
     this.#onUse();
-  }
-
-  #tellUse(use: 'used' | 'useless'): void {
-    if (this.#linkUse === 'used' || this.#linkUse === use) return;
-    this.#linkUse = use;
-    this.#options.heard?.(this.#link.connection, use);
   }
 
   /** The link has answered something. */
   #onUse(): void {
     // What is dialled beside a link that answers is none the better for that.
     if (!this.#redialer.running) this.#redialer.succeeded();
-    this.#outageTimer?.cancel();
-    this.#outageTimer = undefined;
+    this.#outage.end();
   }
 
   #onPathChanged(why: PathChange = 'path'): void {
     if (this.#closed !== undefined) return;
-    this.#pathChange = why;
+    this.#suspicion.pathChanged(why);
     this.#redialer.hurry();
     this.#review();
   }
 
-  /**
-   * Dials beside the link while that is suspect, and stops when it no longer is; `refusal` is
-   * that of another connection, if there was one.
-   */
+  /** Looks whether the link is suspect; `refusal` is that of another connection. */
   #review(refusal?: DstError): void {
     if (!this.#linkUp) return;
     const { overdue } = this.#transactions;
-    if (overdue) this.#tellUse('useless');
-    const suspected = overdue || this.#link.silent || this.#pathChange !== undefined;
-    if (suspected && !this.#suspected) {
-      this.#states.suspected(this.#pathChange ?? (overdue ? 'transaction' : 'ping'));
-      this.#redialer.start();
-    } else if (!suspected && this.#suspected) {
-      this.#states.recovered(refusal);
-      this.#redialer.stop();
-    }
-    this.#suspected = suspected;
+    if (overdue) this.#use.tell('useless');
+    this.#suspicion.review({ overdue, silent: this.#link.silent }, refusal);
   }
 
   #reviewSuspected(): void {
-    if (this.#suspected) this.#review();
+    if (this.#suspicion.suspected) this.#review();
   }
 
   #resize(sizeBytes: number): void {
     if (sizeBytes === this.#offered.sizeBytes) return;
-    this.#options.log.info(
-      { sizeBytes, wasBytes: this.#offered.sizeBytes },
-      'the export was resized; NBD clients see it when they connect anew',
-    );
+    const { onResized } = this.#options;
+    this.#states.resized(this.#offered.sizeBytes, sizeBytes, onResized !== undefined);
     this.#offered = { ...this.#offered, sizeBytes };
+    onResized?.(sizeBytes);
   }
 
   #onNotice(notice: Notice): void {
     switch (notice.event) {
       case 'going away':
-        this.#options.log.info('the export is shutting down');
+        this.#states.goingAway();
         break;
       case 'closing': {
         const reason = failureError(notice.failure);
-        if (reason.code === 'DST_E_FLUSH_LOST') this.#transactions.onFlushLost();
+        if (reason.code === 'DST_E_FLUSH_LOST') this.#onFlushLost(reason);
         if (FINAL_REFUSALS.has(reason.code)) this.#giveUp(reason);
         else this.#link.fail(reason);
         break;
@@ -389,7 +362,42 @@ export class RemoteSession {
     }
   }
 
+  /** The export could not make durable what it had acked. */
+  #onFlushLost(reason: DstError): void {
+    if (this.#unflushed.inherited) this.#loseInherited(reason);
+    else this.#transactions.onFlushLost();
+  }
+
+  // ---- What a process before has left --------------------------------------------------
+
+  async #flushInherited(): Promise<void> {
+    if (!this.#unflushed.inherited) return;
+    try {
+      await this.#transactions.run(KIND.flush, 0, 0, 0, 0, undefined);
+    } catch (error) {
+      if (!(error instanceof DstError)) throw error;
+      if (this.#closed === undefined && error.code === 'DST_E_RESENDS') this.#giveUp(error);
+      else if (this.#closed === undefined) this.#loseInherited(error);
+    }
+    await this.#left;
+    if (this.#closed !== undefined) throw this.#closed;
+    this.#unflushed.inheritedFlushed();
+  }
+
+  #loseInherited(cause: DstError): void {
+    this.#unflushed.inheritedLost();
+    this.#leave(inheritedFlushFailed(cause));
+  }
+
   // ---- The end -------------------------------------------------------------------------
+
+  /** Ends the session, and tells the export so where it can be reached. */
+  #leave(reason: DstError): void {
+    if (this.#closed !== undefined) return;
+    const left = [this.#linkUp ? this.#link.leave() : undefined, this.#connector.leave()];
+    this.#end(reason);
+    this.#left = Promise.all(left);
+  }
 
   /** The session is over, and not by our will. */
   #giveUp(reason: DstError): void {
@@ -405,26 +413,15 @@ export class RemoteSession {
   #end(reason: DstError): void {
     this.#closed = reason;
     this.#linkUp = false;
-    this.#outageTimer?.cancel();
+    this.#outage.end();
     this.#unwatch();
     this.#redialer.stop();
     this.#transactions.end(reason);
-    const { resent, timedOut, corrupt, replayed } = this.counters;
-    this.#options.log.info(
-      { resent, reconnects: this.reconnects, timedOut, corrupt, replayed },
-      'session ended',
-    );
+    this.#states.ended(this.counters, this.reconnects);
   }
 }
 
 function offeredBy(welcome: Welcome): ExportDescription {
   if (welcome.export === undefined) throw new Error('a WELCOME without an export was accepted');
   return welcome.export;
-}
-
-function outage(maxOutageMs: number): DstError {
-  return new DstError(
-    'DST_E_OUTAGE',
-    `the export could not be reached for ${maxOutageMs / 1000} s, the longest outage allowed: check it and the network, then connect again`,
-  );
 }

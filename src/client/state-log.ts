@@ -1,5 +1,6 @@
 import type { DstError, DstErrorCode } from '../errors.js';
 import type { Log } from '../log.js';
+import type { EngineCounters } from '../transaction/counters.js';
 import { describeRoute, type Route, routeFields } from './route/route.js';
 
 const SUSPICIONS = {
@@ -12,7 +13,7 @@ const SUSPICIONS = {
 /** Why another way to the export may be better than the one in use. */
 export type PathChange = 'path' | 'quic';
 
-/** What a session's log says of its connection: a line a change of state, not one a try. */
+/** What a session says in the log: a line a change of state, not one a try. */
 export class StateLog {
   readonly #log: Log;
   readonly #exportName: string;
@@ -75,6 +76,21 @@ export class StateLog {
       { ...details, ...(route && routeFields(route)), export: this.#exportName },
       `connected to the export again${route ? ` by ${describeRoute(route)}` : ''}`,
     );
+  }
+
+  goingAway(): void {
+    this.#log.info('the export is shutting down');
+  }
+
+  /** `followed`: whoever uses the device is told, and need not connect anew. */
+  resized(wasBytes: number, sizeBytes: number, followed: boolean): void {
+    const hint = followed ? '' : '; NBD clients see it when they connect anew';
+    this.#log.info({ sizeBytes, wasBytes }, `the export was resized${hint}`);
+  }
+
+  ended(counters: Readonly<EngineCounters>, reconnects: number): void {
+    const { resent, timedOut, corrupt, replayed } = counters;
+    this.#log.info({ resent, reconnects, timedOut, corrupt, replayed }, 'session ended');
   }
 
   /** What was acked before could not be made again, or not be flushed: the next flush fails. */

@@ -10,9 +10,12 @@ import { SUSPECT_AFTER_MIN_MS } from '../limits.js';
 import type { Log } from '../log.js';
 import { NO_CHECKSUM, type ReplyFrame, type RequestKind } from '../protocol/frame.js';
 import { KIND } from '../protocol/kinds.js';
-import { type EngineCounters, TransactionEngine } from '../transaction/engine.js';
+import type { EngineCounters } from '../transaction/counters.js';
+import { TransactionEngine } from '../transaction/engine.js';
 import { deviceError, encodeCommand, isDamaged, type PendingCommand } from './commands.js';
 import type { Link } from './link.js';
+import type { SessionIdentity } from './session-identity.js';
+import type { UnflushedMark } from './unflushed-mark.js';
 
 export interface TransactionsOptions {
   readonly clock: Clock;
@@ -20,6 +23,9 @@ export interface TransactionsOptions {
   readonly resendTimeoutMs: number;
   readonly maxResends: number;
   readonly replayBufferBytes: number;
+  /** Whose ids transactions get. */
+  readonly identity: SessionIdentity;
+  readonly unflushed: UnflushedMark;
 }
 
 /** What a session wants to hear. */
@@ -38,6 +44,8 @@ export class Transactions {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #host: TransactionsHost;
+  readonly #identity: SessionIdentity;
+  readonly #unflushed: UnflushedMark;
   readonly #engine: TransactionEngine<PendingCommand>;
   /** What transactions go out on; undefined while the session has no link that works. */
   #link: Link | undefined;
@@ -49,10 +57,13 @@ export class Transactions {
     this.#clock = clock;
     this.#log = log;
     this.#host = host;
+    this.#identity = options.identity;
+    this.#unflushed = options.unflushed;
     this.#engine = new TransactionEngine({
       resendTimeoutMs,
       maxResends,
       replayBufferBytes,
+      firstTransaction: options.identity.record.transaction,
       own: (command) => ({
         ...command,
         checksum: NO_CHECKSUM,
@@ -159,6 +170,7 @@ export class Transactions {
   /** The export says that it could not make durable what it had acked. */
   onFlushLost(): void {
     this.#engine.handleFlushLost();
+    this.#unflushed.note(this.#engine.durability);
   }
 
   /** Ends every command with this error, and all that come later. */
@@ -168,6 +180,7 @@ export class Transactions {
     this.#timer?.cancel();
     this.#engine.failAll(reason);
     this.#deliver();
+    this.#unflushed.end();
   }
 
   /** The checksum of a large payload, by another thread; undefined where it is computed later. */
@@ -193,6 +206,7 @@ export class Transactions {
     for (let link = this.#link; link !== undefined; ) {
       const next = this.#engine.pollTransmit(nowMs);
       if (next === undefined) break;
+      this.#identity.useTransaction(next.transaction);
       link.send(next.slot, encodeCommand(next, link.checksum));
       // Sending may have shown that the link is of no more use.
       link = this.#link;
@@ -228,6 +242,7 @@ export class Transactions {
   }
 
   #deliver(): void {
+    this.#unflushed.note(this.#engine.durability);
     for (const { command, reply, error } of this.#engine.takeCompletions()) {
       if (reply === undefined) command.reject(error as Error);
       else if (reply.kind === KIND.failed) command.reject(deviceError(reply));

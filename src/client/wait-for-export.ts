@@ -24,6 +24,7 @@ const PASSING = new Set<string>([
   'DST_E_HANDSHAKE',
   'DST_E_CONNECTION_LOST',
   'DST_E_PEER_SILENT',
+  'DST_E_RESENDS',
   'DST_E_GOING_AWAY',
   'DST_E_BUSY',
   'DST_E_SESSIONS',

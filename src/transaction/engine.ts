@@ -29,6 +29,8 @@ import type { Credit } from '../protocol/messages.js';
 import { ByteWindow } from './byte-window.js';
 import { ChangesInFlight } from './changes-in-flight.js';
 import { type Command, type Completion, changes, isAnswerTo, type Transmit } from './command.js';
+import { type EngineCounters, newCounters } from './counters.js';
+import type { Durability } from './durability.js';
 import { Patience } from './patience.js';
 import { Queue } from './queue.js';
 import { lost, ReplayLog } from './replay-log.js';
@@ -43,17 +45,10 @@ export interface EngineOptions<C extends Command> {
   readonly maxResends: number;
   /** Bytes of acked changes to keep until a flush covers them; 0 keeps none. */
   readonly replayBufferBytes: number;
+  /** The lowest id that no transaction of the session has had; 1 unless given. */
+  readonly firstTransaction?: number;
   /** Makes a command of the engine's own: a replayed change, or a flush to cover the log. */
   readonly own: (command: Command) => C;
-}
-
-export interface EngineCounters {
-  submitted: number;
-  completed: number;
-  resent: number;
-  timedOut: number;
-  corrupt: number;
-  replayed: number;
 }
 
 export class TransactionEngine<C extends Command> {
@@ -63,7 +58,7 @@ export class TransactionEngine<C extends Command> {
   readonly #log: ReplayLog;
   /** Callers' transactions that have not ended, in the order of submission. */
   readonly #unfinished = new Set<Transaction<C>>();
-  readonly #sent = new Sent<C>();
+  readonly #sent: Sent<C>;
   readonly #changing = new ChangesInFlight();
   readonly #queue = new Queue<Transaction<C>>();
   #completions: Completion<C>[] = [];
@@ -75,19 +70,13 @@ export class TransactionEngine<C extends Command> {
   #replaying: Set<Transaction<C>> | undefined;
   #ownFlush: Transaction<C> | undefined;
   #mustReconnect = false;
-  readonly counters: EngineCounters = {
-    submitted: 0,
-    completed: 0,
-    resent: 0,
-    timedOut: 0,
-    corrupt: 0,
-    replayed: 0,
-  };
+  readonly counters: EngineCounters = newCounters();
 
   constructor(options: EngineOptions<C>) {
     this.#options = options;
     this.#patience = new Patience(options.resendTimeoutMs);
     this.#log = new ReplayLog(options.replayBufferBytes);
+    this.#sent = new Sent(options.firstTransaction ?? 1);
   }
 
   // ---- Getters -------------------------------------------------------------------------
@@ -122,6 +111,12 @@ export class TransactionEngine<C extends Command> {
 
   get replaying(): boolean {
     return this.#replaying !== undefined;
+  }
+
+  /** Of the acked changes, as far as they are kept at all. */
+  get durability(): Durability {
+    if (this.replaying || this.#log.doubtful) return 'doubtful';
+    return this.#log.size > 0 ? 'held' : 'flushed';
   }
 
   /**

@@ -55,6 +55,11 @@ export class ReplayLog {
     return this.#doubt === 'unproven';
   }
 
+  /** Whether the export may have lost what was here, as far as nobody has been told of it. */
+  get doubtful(): boolean {
+    return this.inDoubt || this.#owed !== undefined;
+  }
+
   /** Whether a flush should be sent before the bound makes changes wait for one. */
   get nearBound(): boolean {
     return this.#bytes * 2 >= this.#boundBytes && this.size > 0;

@@ -7,8 +7,13 @@ import type { Transaction } from './transaction.js';
  */
 export class Sent<C extends Command> {
   readonly #byId = new Map<number, Transaction<C>>();
-  #nextId = 1;
-  #retired = 1;
+  #nextId: number;
+  #retired: number;
+
+  constructor(firstId: number) {
+    this.#nextId = firstId;
+    this.#retired = firstId;
+  }
 
   get retired(): number {
     return this.#retired;

@@ -21,6 +21,7 @@ function newWorld(options: Partial<ConnectorOptions> = {}) {
     readOnly: false,
     pingIntervalMs: 2_000,
     clock,
+    identity: new SessionIdentity(),
     ...options,
   });
   let attempts = 0;
@@ -101,6 +102,17 @@ test('an identity that is kept goes on with its epochs', async () => {
   await second.hello(0);
   assert.equal(second.fake.peer(0).hello?.epoch, 2);
   assert.ok(second.fake.peer(0).hello?.session.equals(identity.id));
+});
+
+test('a session that another process had is resuming from its first HELLO on', async () => {
+  const { record } = new SessionIdentity();
+  const identity = new SessionIdentity({ resume: { ...record, epoch: 64 } });
+  const { fake, open, hello } = newWorld({ identity, takeover: true });
+  void open();
+  await hello(0);
+  assert.equal(fake.peer(0).hello?.resuming, true);
+  assert.equal(fake.peer(0).hello?.takeover, false);
+  assert.equal(fake.peer(0).hello?.epoch, 65);
 });
 
 test('what becomes of each connection that says HELLO is told', async () => {

@@ -181,7 +181,8 @@ test('a full replay buffer makes the session flush by itself', async () => {
   assert.ok(remote.session.unflushedBytes <= 64 * 1024);
 });
 
-test('a resize is seen by its notice, and logged', async () => {
+test('a resize is seen by its notice, logged, and told', async () => {
+  const told: number[] = [];
   const world = new SessionWorld();
   let sizeBytes = MIB;
   const device = new FaultyDevice(new MemoryDevice(4 * MIB));
@@ -192,11 +193,12 @@ test('a resize is seen by its notice, and logged', async () => {
     sizeBytes = 2 * MIB;
   };
   world.restart(device);
-  const remote = await world.connect();
+  const remote = await world.connect({ onResized: (bytes) => told.push(bytes) });
   assert.equal(remote.geometry.sizeBytes, MIB);
   await world.server.reread();
   await world.comes(() => remote.geometry.sizeBytes === 2 * MIB, 'the new size', 100);
-  assert.equal(world.said(/was resized/).length, 1);
+  assert.equal(world.said(/was resized$/).length, 1);
+  assert.deepEqual(told, [2 * MIB]);
 });
 
 test('a resize during an outage is seen by the next WELCOME', async () => {

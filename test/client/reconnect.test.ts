@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MemoryDevice } from '../../src/block/memory-device.js';
 import { RemoteDevice } from '../../src/client/remote-device.js';
-import type { SessionOptions } from '../../src/client/session.js';
+import type { SessionOptions } from '../../src/client/session-options.js';
 import { DstError } from '../../src/errors.js';
 import { ExportServer } from '../../src/export/server.js';
 import { silentLog } from '../../src/log.js';

@@ -3,7 +3,7 @@ import type { BlockDevice } from '../../src/block/device.js';
 import { MemoryDevice } from '../../src/block/memory-device.js';
 import type { DialRequest } from '../../src/client/link.js';
 import { RemoteDevice } from '../../src/client/remote-device.js';
-import type { SessionOptions } from '../../src/client/session.js';
+import type { SessionOptions } from '../../src/client/session-options.js';
 import { DstError } from '../../src/errors.js';
 import { ExportServer } from '../../src/export/server.js';
 import { type Log, silentLog } from '../../src/log.js';

@@ -2,7 +2,7 @@ import type { TestContext } from 'node:test';
 import type { BlockDevice } from '../../src/block/device.js';
 import { MemoryDevice } from '../../src/block/memory-device.js';
 import { joinPayload, payloadOf } from '../../src/block/payload.js';
-import type { SessionOptions } from '../../src/client/session.js';
+import type { SessionOptions } from '../../src/client/session-options.js';
 import { DstError, type DstErrorCode, type ErrnoName } from '../../src/errors.js';
 import type { MemoryNetworkOptions } from '../../src/transport/memory.js';
 import { type Cluster, startCluster } from '../support/cluster.js';

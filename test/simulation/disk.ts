@@ -45,6 +45,10 @@ export class SimulatedDisk {
     return this.#sequence;
   }
 
+  get crashes(): number {
+    return this.#boots - 1;
+  }
+
   get verifier(): Buffer {
     return Buffer.alloc(VERIFIER_BYTES, this.#boots);
   }

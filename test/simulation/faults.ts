@@ -1,6 +1,7 @@
 import type { DiskHabits } from './disk-handle.js';
 import type { ExportProcess } from './export-process.js';
 import type { History } from './history.js';
+import type { KernelDevice } from './kernel-device.js';
 import type { SimulatedNetwork } from './network.js';
 import type { FaultName, Plan } from './plan.js';
 import type { Random } from './random.js';
@@ -18,6 +19,7 @@ export interface FaultsOptions {
   readonly habits: DiskHabits;
   readonly history: History;
   readonly takeOver: () => void;
+  readonly client: KernelDevice;
 }
 
 /** What goes wrong, one fault after another, until all of it is healed. */
@@ -49,6 +51,7 @@ export class Faults {
     'restart export': () => {
       void this.#options.exporter.stop().then(() => this.#startLater());
     },
+    'kill client': () => this.#killClient(),
     'take over': () => this.#options.takeOver(),
   };
 
@@ -70,7 +73,7 @@ export class Faults {
 
   /** The export runs and can be reached, and the disk is quick again. */
   async heal(): Promise<void> {
-    const { network, exporter, habits, history } = this.#options;
+    const { network, exporter, habits, history, client } = this.#options;
     this.#healed = true;
     history.add('healed');
     Object.assign(network.weather, { lossRate: 0, stallRate: 0, silentUntilMs: 0 });
@@ -78,6 +81,7 @@ export class Faults {
     Object.assign(habits, { slowRate: 0, errorRate: 0 });
     await exporter.stopped();
     exporter.start();
+    client.serve();
   }
 
   #cut(): void {
@@ -120,9 +124,20 @@ export class Faults {
     });
   }
 
+  #killClient(): void {
+    const { client } = this.#options;
+    client.kill();
+    this.#later(this.#downMs(), () => client.serve());
+  }
+
   #startLater(): void {
-    const { random, exporter } = this.#options;
-    this.#later(random.pick([0, random.magnitude(10, 10_000)]), () => exporter.start());
+    this.#later(this.#downMs(), () => this.#options.exporter.start());
+  }
+
+  /** How long a process stays away. */
+  #downMs(): number {
+    const { random } = this.#options;
+    return random.pick([0, random.magnitude(10, 10_000)]);
   }
 
   #outageMs(): number {

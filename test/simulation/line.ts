@@ -92,6 +92,21 @@ export class Line {
     );
   }
 
+  /** The client's process is gone; what it sent may yet arrive, and the export hear of it late. */
+  clientDied(): void {
+    this.client.die();
+    const { random } = this.#options;
+    for (const { toServer, toClient } of this.#flows) {
+      if (random.chance(0.5)) this.#linger(toServer);
+      else toServer.truncate();
+      toClient.drop();
+    }
+    this.#loseLater(
+      this.server,
+      random.chance(0.5) ? random.between(0, 1_000) : QUIC_IDLE_TIMEOUT_MS,
+    );
+  }
+
   /** Holds up one direction of one stream; its number is taken modulo what there is. */
   stall(number: number, durationMs: number): void {
     const flows = this.#flows[(number >> 1) % Math.max(1, this.#flows.length)];
@@ -173,6 +188,11 @@ export class End implements Connection {
   }
 
   keepAlive(): void {}
+
+  /** The process that dialled it is killed. */
+  diallerDied(): void {
+    this.#line.clientDied();
+  }
 
   /** The end learns that the connection is gone. */
   lose(reason: CloseReason): void {

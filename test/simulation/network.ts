@@ -3,7 +3,7 @@ import type { Clock } from '../../src/clock.js';
 import { DstError, type DstErrorCode } from '../../src/errors.js';
 import type { Connection, Listener } from '../../src/transport/transport.js';
 import type { Weather } from './flow.js';
-import { Line } from './line.js';
+import { type End, Line } from './line.js';
 import type { Random } from './random.js';
 
 /** What becomes of attempts to connect. */
@@ -59,7 +59,7 @@ export class SimulatedNetwork {
   }
 
   /** Connects as `Dial` promises: within the request's time, or until its signal. */
-  dial({ timeoutMs, signal }: DialRequest): Promise<Connection> {
+  dial({ timeoutMs, signal }: DialRequest): Promise<End> {
     return new Promise((resolve, reject) => {
       let settled = false;
       const settle = (then: () => void) => {

@@ -13,6 +13,7 @@ export type FaultName =
   | 'kill export'
   | 'crash export'
   | 'restart export'
+  | 'kill client'
   | 'take over';
 
 /** What a seed decides before its run begins. */
@@ -34,7 +35,7 @@ export interface Plan {
   readonly leaseMs: number;
 }
 
-type Theme = 'network' | 'loss of disk' | 'restarts' | 'takeover';
+type Theme = 'network' | 'loss of disk' | 'restarts' | 'client restarts' | 'takeover';
 
 /** An export that ends well flushes its disk, and says so where that fails. */
 const ERROR_THEMES = new Set<Theme>(['network', 'loss of disk']);
@@ -56,7 +57,14 @@ const NETWORK_FAULTS: readonly FaultName[] = [
  * outage, and finds less.
  */
 export function makePlan(random: Random): Plan {
-  const theme = random.pick<Theme>(['network', 'network', 'loss of disk', 'restarts', 'takeover']);
+  const theme = random.pick<Theme>([
+    'network',
+    'network',
+    'loss of disk',
+    'restarts',
+    'client restarts',
+    'takeover',
+  ]);
   const faults = pickFaults(theme, random);
   const disk = makeDiskHabits(theme, random);
   const commandsPerWorker = 10 + random.below(30);
@@ -84,6 +92,7 @@ export function makePlan(random: Random): Plan {
 
 function pickFaults(theme: Theme, random: Random): readonly [FaultName, ...FaultName[]] {
   const some = NETWORK_FAULTS.filter(() => random.chance(0.4));
+  if (random.chance(0.2)) some.push('kill client');
   switch (theme) {
     case 'network':
       return ['cut', 'stall and dial trouble', ...some];
@@ -91,6 +100,8 @@ function pickFaults(theme: Theme, random: Random): readonly [FaultName, ...Fault
       return ['crash export', ...some];
     case 'restarts':
       return ['kill export', 'restart export', 'crash export', ...some];
+    case 'client restarts':
+      return ['kill client', 'kill client', 'kill export', 'crash export', ...some];
     // An export that restarts forgets whom it fenced: those are never together.
     case 'takeover':
       return ['take over', 'slow disk', ...some];

@@ -1,6 +1,6 @@
 /**
  * `make simulate`: fresh seeds for SECONDS (30 unless given), or COUNT seeds (1 unless given)
- * from SEED on. SABOTAGE=fence, table or replay takes that away first.
+ * from SEED on. SABOTAGE='fence' or another of SABOTAGES takes that away first.
  */
 import { loadChecksum } from '../../wasm/checksums.js';
 import { CHECKSUM } from './export-process.js';
@@ -36,23 +36,28 @@ async function runAll(span: Span, sabotage: Sabotage | undefined): Promise<Outco
   let seeds = 0;
   let commands = 0;
   let virtualMs = 0;
+  let restarts = 0;
+  let told = 0;
   while (seeds < span.count && seconds() < span.seconds) {
     const outcome = await simulate((span.first + seeds) % SEED_MAX, sabotage);
     if (outcome.failure !== undefined) return outcome;
     seeds++;
     commands += outcome.commands;
     virtualMs += outcome.virtualMs;
+    restarts += outcome.restarts;
+    if (outcome.told) told++;
   }
   const hours = (virtualMs / 3_600_000).toFixed(1);
   const rate = (seeds / seconds()).toFixed(0);
   console.log(`${seeds} seeds, ${rate} seeds/s: ${commands} commands in ${hours} simulated hours`);
+  console.log(`${restarts} clients killed and resumed; ${told} runs ended by DST_E_REPLAY_LOST`);
   return undefined;
 }
 
 function report({ seed, failure, history }: Outcome, sabotage: Sabotage | undefined): void {
   console.error(history.tail(TAIL_ENTRIES));
   console.error(failure?.stack);
-  const switches = sabotage === undefined ? '' : ` SABOTAGE=${sabotage}`;
+  const switches = sabotage === undefined ? '' : ` SABOTAGE='${sabotage}'`;
   console.error(`seed ${seed} failed; once more: make simulate SEED=${seed}${switches}`);
 }
 

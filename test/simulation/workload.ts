@@ -1,4 +1,4 @@
-import type { ClientProcess } from './client-process.js';
+import type { KernelDevice } from './kernel-device.js';
 import type { Plan } from './plan.js';
 import type { Random } from './random.js';
 import type { VirtualClock } from './virtual-clock.js';
@@ -19,7 +19,7 @@ type MixName = (typeof MIX)[number][0];
 
 /** One thread of a program that uses the device: a command, a pause, and so on. */
 export async function work(
-  client: ClientProcess,
+  client: KernelDevice,
   plan: Plan,
   clock: VirtualClock,
   random: Random,
@@ -31,7 +31,7 @@ export async function work(
   }
 }
 
-async function step(client: ClientProcess, blocks: number, random: Random): Promise<void> {
+async function step(client: KernelDevice, blocks: number, random: Random): Promise<void> {
   const count = 1 + random.below(BLOCKS_PER_COMMAND_MAX);
   const first = random.below(blocks - count + 1);
   const name = pickCommand(random);

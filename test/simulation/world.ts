@@ -2,13 +2,14 @@
  * One run: a client that works, an export on a disk, what goes wrong between them, and the
  * check that nothing was lost. Everything follows from the seed.
  */
+import type { SessionRecord } from '../../src/client/session-record.js';
 import { Checker, Violation } from './checker.js';
-import { ClientProcess } from './client-process.js';
 import { SimulatedDisk } from './disk.js';
 import type { DiskHabits } from './disk-handle.js';
 import { ExportProcess } from './export-process.js';
 import { Faults } from './faults.js';
 import { History } from './history.js';
+import { KernelDevice, Told } from './kernel-device.js';
 import { SimulatedNetwork } from './network.js';
 import { makePlan, type Plan } from './plan.js';
 import { Random } from './random.js';
@@ -16,12 +17,30 @@ import { VirtualClock } from './virtual-clock.js';
 import { work } from './workload.js';
 
 /** What can be taken away, to see that the checker misses it. */
-export const SABOTAGES = ['fence', 'table', 'replay'] as const;
+export const SABOTAGES = [
+  'fence',
+  'table',
+  'replay',
+  'recorded ids',
+  'recorded epoch',
+  'flush at resume',
+] as const;
 export type Sabotage = (typeof SABOTAGES)[number];
+
+/** What a client that resumes its session is told in place of what was recorded. */
+const FALSE_RECORDS: Partial<Record<Sabotage, Partial<SessionRecord>>> = {
+  'recorded ids': { transaction: 1 },
+  'recorded epoch': { epoch: 0 },
+  'flush at resume': { unflushed: false },
+};
 
 export interface Outcome {
   readonly seed: number;
   readonly failure: Error | undefined;
+  /** It ended early: acked writes may be lost, and the client said so. */
+  readonly told: boolean;
+  /** How often a client's process was started again. */
+  readonly restarts: number;
   readonly history: History;
   readonly commands: number;
   readonly virtualMs: number;
@@ -49,9 +68,11 @@ export async function simulate(seed: number, sabotage?: Sabotage): Promise<Outco
   process.off('unhandledRejection', note);
   return {
     seed,
-    failure: unhandled[0] ?? failure,
+    failure: unhandled[0] ?? (failure instanceof Told ? undefined : failure),
+    told: failure instanceof Told,
     history: world.history,
     commands: world.clients.reduce((sum, client) => sum + client.commandsDone, 0),
+    restarts: world.clients.reduce((sum, client) => sum + client.restarts, 0),
     virtualMs: world.clock.nowMs(),
   };
 }
@@ -59,14 +80,15 @@ export async function simulate(seed: number, sabotage?: Sabotage): Promise<Outco
 class World {
   readonly clock = new VirtualClock();
   readonly history = new History(this.clock);
-  readonly clients: ClientProcess[] = [];
+  readonly clients: KernelDevice[] = [];
   readonly #random: Random;
   readonly #plan: Plan;
   readonly #network: SimulatedNetwork;
   readonly #habits: DiskHabits;
+  readonly #disk: SimulatedDisk;
   readonly #exporter: ExportProcess;
   readonly #checker: Checker;
-  readonly #replayBufferBytes: number;
+  readonly #sabotage: Sabotage | undefined;
   #takeover: Promise<void> | undefined;
   #healed = false;
   #lastValue = 0;
@@ -79,17 +101,18 @@ class World {
     this.#habits = { ...plan.disk };
     this.#checker = new Checker(plan.blocks);
     this.#network = new SimulatedNetwork(this.clock, random.fork(), plan.weather, plan.unheardRate);
+    this.#sabotage = sabotage;
+    this.#disk = new SimulatedDisk(plan.blocks, random.fork());
     this.#exporter = new ExportProcess({
       clock: this.clock,
       random: random.fork(),
       network: this.#network,
-      disk: new SimulatedDisk(plan.blocks, random.fork()),
+      disk: this.#disk,
       habits: this.#habits,
       history: this.history,
       leaseMs: plan.leaseMs,
       rules: { fence: sabotage !== 'fence', table: sabotage !== 'table' },
     });
-    this.#replayBufferBytes = sabotage === 'replay' ? 0 : plan.replayBufferBytes;
   }
 
   /** Returns what went wrong. */
@@ -129,7 +152,7 @@ class World {
     await this.#within(this.#checkAll(this.clients.at(-1) ?? client));
   }
 
-  #makeFaults(client: ClientProcess): Faults {
+  #makeFaults(client: KernelDevice): Faults {
     return new Faults({
       plan: this.#plan,
       clock: this.clock,
@@ -141,38 +164,41 @@ class World {
       takeOver: () => {
         this.#takeover ??= this.#takeOver(client);
       },
+      client,
     });
   }
 
   /** Another client comes, and works in this one's place. */
-  async #takeOver(client: ClientProcess): Promise<void> {
+  async #takeOver(client: KernelDevice): Promise<void> {
     client.takeoverBegun();
     const other = await this.#connect('other client', true);
     client.takenOver();
     await this.#work(other);
   }
 
-  async #connect(name: string, takeover = false): Promise<ClientProcess> {
-    const client = await ClientProcess.connect(
-      {
-        name,
-        plan: this.#plan,
-        clock: this.clock,
-        random: this.#random.fork(),
-        network: this.#network,
-        checker: this.#checker,
-        history: this.history,
-        nextValue: () => ++this.#lastValue,
-      },
+  async #connect(name: string, takeover = false): Promise<KernelDevice> {
+    const falsehood = this.#sabotage && FALSE_RECORDS[this.#sabotage];
+    const client = new KernelDevice({
+      name,
+      plan: this.#plan,
+      clock: this.clock,
+      random: this.#random.fork(),
+      network: this.#network,
+      checker: this.#checker,
+      history: this.history,
+      disk: this.#disk,
+      nextValue: () => ++this.#lastValue,
       takeover,
-      this.#replayBufferBytes,
-    );
+      replayBufferBytes: this.#sabotage === 'replay' ? 0 : this.#plan.replayBufferBytes,
+      falsify: (record) => ({ ...record, ...falsehood }),
+    });
+    await client.connected();
     if (this.#healed) client.healed();
     this.clients.push(client);
     return client;
   }
 
-  async #work(client: ClientProcess): Promise<void> {
+  async #work(client: KernelDevice): Promise<void> {
     const workers = Array.from({ length: this.#plan.workers }, () =>
       work(client, this.#plan, this.clock, this.#random.fork()),
     );
@@ -180,7 +206,7 @@ class World {
   }
 
   /** What was acked is there; and what was flushed or had FUA is, when all else is lost. */
-  async #checkAll(client: ClientProcess): Promise<void> {
+  async #checkAll(client: KernelDevice): Promise<void> {
     await this.#readAll(client);
     await this.#flushAll(client);
     for (let i = 0; i < LAST_WRITES; i++) {
@@ -195,12 +221,12 @@ class World {
   }
 
   /** The first flush may yet report an error of before. */
-  async #flushAll(client: ClientProcess): Promise<void> {
+  async #flushAll(client: KernelDevice): Promise<void> {
     for (let tries = 0; tries < FLUSH_TRIES_MAX; tries++) if (await client.flush()) return;
     throw new Violation('no flush ends well, on a disk without errors');
   }
 
-  async #readAll(client: ClientProcess): Promise<void> {
+  async #readAll(client: KernelDevice): Promise<void> {
     const { blocks } = this.#plan;
     for (let first = 0; first < blocks; first += BLOCKS_PER_READ) {
       await client.read(first, Math.min(BLOCKS_PER_READ, blocks - first));

@@ -54,6 +54,29 @@ test('what was acked and not flushed is made again, in order, before anything el
   assert.equal(engine.counters.replayed, 3);
 });
 
+test('what is known of acked changes: flushed, held, or in doubt', () => {
+  const engine = connectedEngine(keeping);
+  assert.equal(engine.durability, 'flushed');
+  run(engine, writeOf(0, 0, 'data'));
+  assert.equal(engine.durability, 'held');
+  cacheLost(engine);
+  assert.equal(engine.durability, 'doubtful', 'a replay is due');
+  settle(engine);
+  assert.equal(engine.durability, 'held');
+  run(engine, flushOf(1));
+  assert.equal(engine.durability, 'flushed');
+});
+
+test('a loss that nobody has been told of leaves a doubt', () => {
+  const engine = connectedEngine(keeping);
+  run(engine, writeOf(0, 0, 'data'));
+  cacheLost(engine);
+  for (const replay of transmits(engine)) answer(engine, replay, 0, failed);
+  assert.equal(engine.durability, 'doubtful');
+  run(engine, flushOf(1));
+  assert.equal(engine.durability, 'flushed', 'the flush has told it');
+});
+
 test('what comes during a replay waits for its end', () => {
   const engine = connectedEngine(keeping);
   run(engine, writeOf(0, 0, 'data'));

@@ -89,6 +89,14 @@ test('the slot freed last is used first, and none is used twice at once', () => 
   );
 });
 
+test('ids begin above those that the session has used, and all of those are retired', () => {
+  const engine = connectedEngine({ firstTransaction: 5_000_000, credit: { window: 2 } });
+  engine.submit(command(0), 0);
+  const [sent] = transmits(engine);
+  assert.equal(sent?.transaction, 5_000_000);
+  assert.equal(sent?.retired, 5_000_000);
+});
+
 test('the retired mark is the oldest unfinished id, whatever order they end in', () => {
   const engine = connectedEngine();
   submit(engine, 3);

@@ -2,7 +2,7 @@ import type { Clock } from '../../clock.js';
 import type { PeerAddress } from '../../transport/transport.js';
 import type { Dial } from '../link.js';
 import { watchPath } from '../path-watch.js';
-import type { SessionOptions } from '../session.js';
+import type { SessionOptions } from '../session-options.js';
 import { QuicProbe } from './quic-probe.js';
 import type { Router } from './router.js';
 
