@@ -121,6 +121,86 @@ export const SOCKET_PATH_BYTES_MAX = 107;
 /** Finding out whether somebody listens on a Unix socket is local and immediate. */
 export const SOCKET_PROBE_TIMEOUT_MS = 1000;
 
+// ---- Kernel device -------------------------------------------------------------------
+
+/** What the kernel answers to one request: its list of devices, which an attribute's length
+ * bounds, and some headers. */
+export const NETLINK_ANSWER_BYTES_MAX = 128 * KIB;
+
+/** Of /dev/nbdN: a device has 32 minor numbers, and the kernel 2^20 of them. */
+export const KERNEL_DEVICE_INDEX_MAX = 2 ** 15 - 1;
+
+/** What each end of a socket to the kernel buffers: several of its largest commands, so that it
+ * hands over one while we work on another. */
+export const KERNEL_SOCKET_BUFFER_BYTES = 4 * MIB;
+
+/** The largest command of the kernel's (max_sectors_kb): some kernels stop at 128 KiB. */
+export const KERNEL_COMMAND_BYTES_MAX = 1 * MIB;
+
+/** How far the kernel reads ahead of a sequential reader: half of the credit. */
+export const KERNEL_READ_AHEAD_BYTES = 4 * MIB;
+
+/** Opening a device is immediate, unless somebody who waits for the export is at it already. */
+export const KERNEL_DEVICE_OPEN_TIMEOUT_MS = 2_000;
+
+/** How long a command may stay unanswered until the kernel gives its connection up for another
+ * (queue/io_timeout): the kernel's own default, which an earlier user of the device may have
+ * changed. Not more: commands of a client that died come again only when it is over. */
+export const KERNEL_COMMAND_TIMEOUT_MS = 30_000;
+
+/** Sockets that the kernel has of one device: with two it stays quiet about a silent one ... */
+export const KERNEL_CONNECTIONS_DEFAULT = 2;
+
+/** ... and with more it gets a queue for each, of 128 commands; few machines have more CPUs. */
+export const KERNEL_CONNECTIONS_MAX = 16;
+
+/** How long the kernel's commands wait for another client when one is gone. */
+export const ORPHAN_TIMEOUT_MS = 10 * 60_000;
+
+/** What --orphan-timeout may be; the kernel counts in seconds, and 0 would be none. */
+export const ORPHAN_TIMEOUT_MS_MIN = 1_000;
+export const ORPHAN_TIMEOUT_MS_MAX = 7 * 24 * 60 * 60 * 1000;
+
+/** How often a connection from which nothing is read is looked at, whether the kernel gave it
+ * up: far less than the shortest ORPHAN_TIMEOUT_MS that makes sense. */
+export const KERNEL_LINK_CHECK_INTERVAL_MS = 500;
+
+/** A connection that the kernel closes before it is so old was of no use to it ... */
+export const KERNEL_LINK_USEFUL_AFTER_MS = 1_000;
+
+/** ... and the next is made after a delay, which begins here and doubles ... */
+export const KERNEL_MEND_DELAY_MIN_MS = 20;
+
+/** ... up to this. */
+export const KERNEL_MEND_DELAY_MAX_MS = 2_000;
+
+/** Whoever has just looked at a device, as udev does at each change, is gone after so long. */
+export const DEVICE_USE_PATIENCE_MS = 500;
+
+// ---- Kernel device's record and control ---------------------------------------------
+
+/** An address as it was typed: its name may be percent-encoded, three bytes for one. */
+export const DEVICE_ADDRESS_BYTES_MAX = 16 * KIB;
+
+/** How long a device's lock is waited for: a client that was killed holds it until the kernel
+ * has taken its memory apart. */
+export const DEVICE_LOCK_PATIENCE_MS = 2_000;
+
+/** How often it is tried meanwhile. */
+export const DEVICE_LOCK_RETRY_MS = 20;
+
+/** How long a client may take to say how it does: its event loop is never busy for so long. */
+export const CONTROL_STATUS_TIMEOUT_MS = 2_000;
+
+/** How long answers on the control socket may hold up the end of a client. */
+export const CONTROL_CLOSE_TIMEOUT_MS = 1_000;
+
+/** How long "disconnect" waits for a client to be gone, once all is detached and flushed. */
+export const CLIENT_END_TIMEOUT_MS = 5_000;
+
+/** How often it looks meanwhile. */
+export const CLIENT_END_POLL_MS = 20;
+
 // ---- Certificates --------------------------------------------------------------------
 
 /** A PEM file is read whole; the largest bundle of public authorities is a quarter of it. */
@@ -375,6 +455,17 @@ export const LEAVE_TIMEOUT_MS = 1_000;
  * the first; twice as long each time that it was for nothing, up to CONNECT_TIMEOUT_MS. */
 export const WELCOME_PATIENCE_MS = 1_500;
 
+// ---- Sessions that outlive their process ---------------------------------------------
+
+/** Epochs and transaction ids are set aside in the session's record so many at a time: a save of
+ * it costs some 0.1 ms, and resuming by it skips those that were not used, of 2^53. */
+export const EPOCHS_RESERVED = 64;
+export const TRANSACTIONS_RESERVED = 2 ** 20;
+
+/** How long the record says at least that something may not be flushed, once it does: a program
+ * that flushes each write would have it saved twice a write. */
+export const UNFLUSHED_MARK_MIN_MS = 1_000;
+
 // ---- The way to an export ------------------------------------------------------------
 
 /** A name service that takes longer is passed over for the addresses that it gave before: it
@@ -548,6 +639,9 @@ export const STORE_NAME_BYTES_MAX = 255;
 
 /** Stores of one export: the list of them must fit one control frame. */
 export const STORES_MAX = 256;
+
+/** A configuration file: 256 stores and as many rules, with a comment on each. */
+export const CONFIG_FILE_BYTES_MAX = 64 * KIB;
 
 /** What --resend-timeout may be: less would resend what is only on its way. */
 export const RESEND_TIMEOUT_MS_MIN = 100;

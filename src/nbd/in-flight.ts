@@ -13,7 +13,6 @@ export class InFlight {
   #bytes = 0;
   #entered = 0;
 
-  /** `bytesMax` must not be less than the largest single command. */
   constructor(commandsMax: number, bytesMax: number) {
     this.#commandsMax = commandsMax;
     this.#bytesMax = bytesMax;
@@ -32,7 +31,9 @@ export class InFlight {
     return this.#entered;
   }
 
+  /** A command always has room where it is alone, however large: it would wait for ever. */
   hasRoom(bytes: number): boolean {
+    if (this.#commands === 0) return true;
     return this.#commands < this.#commandsMax && this.#bytes + bytes <= this.#bytesMax;
   }
 

@@ -34,6 +34,8 @@ export interface Link {
 export interface TransmissionOptions {
   readonly device: BlockDevice;
   readonly session: Session;
+  /** Bounds what this client has in flight; the bridge's bound for one unless given. */
+  readonly own?: InFlight;
   /** What all clients of the bridge have in flight. */
   readonly shared: InFlight;
   readonly writer: ReplyWriter;
@@ -55,7 +57,7 @@ const NO_BYTES = Buffer.alloc(0);
 export class Transmission implements RequestHandler {
   readonly #device: BlockDevice;
   readonly #session: Session;
-  readonly #own = new InFlight(NBD_CLIENT_COMMANDS_IN_FLIGHT_MAX, NBD_CLIENT_BYTES_IN_FLIGHT_MAX);
+  readonly #own: InFlight;
   readonly #shared: InFlight;
   readonly #writer: ReplyWriter;
   readonly #link: Link;
@@ -67,16 +69,25 @@ export class Transmission implements RequestHandler {
   /** Why the request whose payload is being skipped is refused. */
   #refusal: Refusal | undefined;
   #stopped = false;
+  #disconnected = false;
   #dead = false;
 
   constructor(options: TransmissionOptions) {
     this.#device = options.device;
     this.#session = options.session;
+    this.#own =
+      options.own ??
+      new InFlight(NBD_CLIENT_COMMANDS_IN_FLIGHT_MAX, NBD_CLIENT_BYTES_IN_FLIGHT_MAX);
     this.#shared = options.shared;
     this.#writer = options.writer;
     this.#link = options.link;
     this.#failures = options.failures;
     this.#log = options.log;
+  }
+
+  /** The client has said NBD_CMD_DISC. */
+  get disconnected(): boolean {
+    return this.#disconnected;
   }
 
   /** Takes the client's next bytes; they must not change afterwards. */
@@ -118,6 +129,7 @@ export class Transmission implements RequestHandler {
 
   judge(request: Request): Verdict {
     if (request.command === NBD_CMD_DISC) {
+      this.#disconnected = true;
       this.stop();
       return 'end';
     }

@@ -1,16 +1,6 @@
 import { once } from 'node:events';
 import type { Stats } from 'node:fs';
-import {
-  access,
-  chmod,
-  constants,
-  link,
-  lstat,
-  mkdir,
-  mkdtemp,
-  rm,
-  unlink,
-} from 'node:fs/promises';
+import { access, chmod, constants, link, lstat, mkdtemp, rm, unlink } from 'node:fs/promises';
 import { createConnection, type Server } from 'node:net';
 import { basename, dirname, join } from 'node:path';
 import { DstError } from '../errors.js';
@@ -19,16 +9,6 @@ import { SOCKET_PATH_BYTES_MAX, SOCKET_PROBE_TIMEOUT_MS } from '../limits.js';
 /** The socket is bound as `.dst-XXXXXX/s`, in the folder of its path. */
 const PRIVATE_FOLDER = '.dst-';
 const BOUND_NAME = 's';
-
-/** Bridges' sockets are here, unless a path is given. */
-function defaultFolder(): string {
-  return join(process.env.XDG_RUNTIME_DIR || '/run', 'dst-quic');
-}
-
-/** The socket of the bridge called `name`, where no path is given. */
-export function bridgeSocketPath(name: string): string {
-  return join(defaultFolder(), `${encodeURIComponent(name) || 'default'}.sock`);
-}
 
 /** A socket file of ours. */
 export interface SocketFile {
@@ -46,7 +26,6 @@ export async function checkSocketPath(path: string): Promise<void> {
   checkLength(path, path);
   checkLength(join(folder, `${PRIVATE_FOLDER}XXXXXX`, BOUND_NAME), path);
   await checkFree(path);
-  if (folder === defaultFolder()) return;
   await access(folder, constants.W_OK).catch((error) => {
     throw unusable(path, error);
   });
@@ -68,7 +47,6 @@ export async function listenOnSocketFile(server: Server, path: string): Promise<
   const folder = dirname(path);
   checkLength(path, path);
   checkLength(join(folder, `${PRIVATE_FOLDER}XXXXXX`, BOUND_NAME), path);
-  if (folder === defaultFolder()) await mkdir(folder, { recursive: true, mode: 0o700 });
   const stale = await checkFree(path);
   if (stale !== undefined) await removeOurs(path, stale);
   const privateFolder = await makePrivateFolder(path);

@@ -33,6 +33,13 @@ test('the number of commands is bounded as well', () => {
   assert.equal(inFlight.hasRoom(0), false);
 });
 
+test('a command that is alone has room, however large: it would wait for ever', () => {
+  const inFlight = new InFlight(2, 100);
+  assert.equal(inFlight.hasRoom(101), true);
+  inFlight.enter(101);
+  assert.equal(inFlight.hasRoom(0), false);
+});
+
 // The device takes writes and never ends them: at the bound the client is not read on.
 test('write data in flight is bounded, and what waits goes on afterwards', async (t) => {
   const device = new ScriptedDevice();

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, lstatSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { lstatSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { type TestContext, test } from 'node:test';
 import { MemoryDevice } from '../../src/block/memory-device.js';
 import { silentLog } from '../../src/log.js';
 import { Bridge } from '../../src/nbd/bridge.js';
-import { bridgeSocketPath, checkSocketPath } from '../../src/nbd/unix-socket.js';
+import { checkSocketPath } from '../../src/nbd/unix-socket.js';
 import { RawClient, temporaryFolder } from './support.js';
 
 async function listen(t: TestContext, path: string): Promise<Bridge> {
@@ -31,35 +31,6 @@ async function leaveStaleSocket(path: string): Promise<void> {
   child.kill('SIGKILL');
   await once(child, 'exit');
 }
-
-function setEnvironment(t: TestContext, name: string, value: string | undefined): void {
-  const before = process.env[name];
-  const set = (to: string | undefined) => {
-    if (to === undefined) delete process.env[name];
-    else process.env[name] = to;
-  };
-  set(value);
-  t.after(() => set(before));
-}
-
-test('the default path is in the runtime folder', (t) => {
-  setEnvironment(t, 'XDG_RUNTIME_DIR', '/run/user/7');
-  assert.equal(bridgeSocketPath('disk'), '/run/user/7/dst-quic/disk.sock');
-  assert.equal(bridgeSocketPath('a/../b'), '/run/user/7/dst-quic/a%2F..%2Fb.sock');
-  assert.equal(bridgeSocketPath(''), '/run/user/7/dst-quic/default.sock');
-  setEnvironment(t, 'XDG_RUNTIME_DIR', undefined);
-  assert.equal(bridgeSocketPath('disk'), '/run/dst-quic/disk.sock');
-});
-
-test('the default folder is made, for its owner only', async (t) => {
-  const folder = await temporaryFolder(t);
-  setEnvironment(t, 'XDG_RUNTIME_DIR', folder);
-  const path = bridgeSocketPath('disk');
-  const bridge = await listen(t, path);
-  assert.equal(lstatSync(join(folder, 'dst-quic')).mode & 0o777, 0o700);
-  await bridge.close(0);
-  assert.equal(existsSync(path), false);
-});
 
 test('only its owner may connect, whatever the umask', async (t) => {
   const path = join(await temporaryFolder(t), 'nbd.sock');
@@ -153,7 +124,5 @@ test('what will do is left as it is until there is something to serve', async (t
   await checkSocketPath(path);
   assert.equal(lstatSync(path).ino, before);
   await checkSocketPath(join(folder, 'other.sock'));
-  setEnvironment(t, 'XDG_RUNTIME_DIR', folder);
-  await checkSocketPath(bridgeSocketPath('disk'));
   assert.deepEqual(readdirSync(folder), ['nbd.sock']);
 });

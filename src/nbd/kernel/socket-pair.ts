@@ -1,0 +1,56 @@
+import { closeSync } from 'node:fs';
+import { Socket } from 'node:net';
+import { systemError } from '../../block/system-error.js';
+import { KERNEL_SOCKET_BUFFER_BYTES } from '../../limits.js';
+
+const AF_UNIX = 1;
+const SOCK_STREAM = 1;
+const SOCK_CLOEXEC = 0o2000000;
+const SOL_SOCKET = 1;
+const SO_SNDBUF = 7;
+/** Goes beyond net.core.wmem_max; for CAP_NET_ADMIN only. */
+const SO_SNDBUFFORCE = 32;
+
+/** Two ends of one connection: the kernel's is a file descriptor, ours a socket of Node's. */
+export interface SocketPair {
+  /** The caller closes it once the kernel has it, which keeps an opening of its own. */
+  readonly kernelFd: number;
+  /** The descriptor of `socket`, which stays the socket's. */
+  readonly ownFd: number;
+  /** With `allowHalfOpen`, as `Transmission` wants it. */
+  readonly socket: Socket;
+}
+
+/**
+ * Makes a connected pair of Unix stream sockets, with buffers that hold a large command, one
+ * end of which is for the kernel's NBD driver. Rejects with a Node system error.
+ */
+export async function socketPair(): Promise<SocketPair> {
+  const koffi = await import('koffi');
+  const libc = koffi.load(null);
+  const socketpair = libc.func(
+    'int socketpair(int domain, int type, int protocol, _Out_ int *ends)',
+  );
+  const setsockopt = libc.func(
+    'int setsockopt(int fd, int level, int name, const void *value, uint32_t length)',
+  );
+  const ends = new Int32Array(2);
+  if ((socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) as number) < 0) {
+    throw systemError('socketpair', koffi.errno());
+  }
+  const [ownFd = -1, kernelFd = -1] = ends;
+  const bytes = new Int32Array([KERNEL_SOCKET_BUFFER_BYTES]);
+  for (const fd of [ownFd, kernelFd]) {
+    const set = (name: number) => setsockopt(fd, SOL_SOCKET, name, bytes, bytes.byteLength) === 0;
+    // Smaller buffers only make it slower.
+    if (!set(SO_SNDBUFFORCE)) set(SO_SNDBUF);
+  }
+  try {
+    const socket = new Socket({ fd: ownFd, allowHalfOpen: true, readable: true, writable: true });
+    return { kernelFd, ownFd, socket };
+  } catch (error) {
+    closeSync(ownFd);
+    closeSync(kernelFd);
+    throw error;
+  }
+}

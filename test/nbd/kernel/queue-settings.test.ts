@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { describe, it } from 'node:test';
+import { applyQueueSettings } from '../../../src/nbd/kernel/queue-settings.js';
+import { type MadeUpFolders, madeUpFolders } from './made-up-folders.js';
+
+const NAMES = ['scheduler', 'read_ahead_kb', 'max_sectors_kb', 'rotational', 'io_timeout'];
+
+async function queueOf(t: Parameters<typeof madeUpFolders>[0]): Promise<MadeUpFolders> {
+  const folders = await madeUpFolders(t);
+  for (const name of NAMES) await folders.put(`sys/block/nbd0/queue/${name}`, '');
+  await folders.put('sys/block/nbd0/queue/max_hw_sectors_kb', '32768\n');
+  return folders;
+}
+
+function settingOf(folders: MadeUpFolders, name: string): Promise<string> {
+  return readFile(`${folders.sys}/block/nbd0/queue/${name}`, 'utf8');
+}
+
+describe('the queue of an attached device', () => {
+  it('gets what makes it fast', async (t) => {
+    const folders = await queueOf(t);
+    assert.deepEqual(await applyQueueSettings(0, { rotational: true, tune: true }, folders), []);
+    const values = await Promise.all(NAMES.map((name) => settingOf(folders, name)));
+    assert.deepEqual(values, ['none', '4096', '1024', '1', '30000']);
+  });
+
+  it('gets only what must be, if asked', async (t) => {
+    const folders = await queueOf(t);
+    assert.deepEqual(await applyQueueSettings(0, { rotational: false, tune: false }, folders), []);
+    const values = await Promise.all(NAMES.map((name) => settingOf(folders, name)));
+    assert.deepEqual(values, ['', '', '', '0', '30000']);
+  });
+
+  it('gets no larger commands than the driver can have', async (t) => {
+    const folders = await queueOf(t);
+    await folders.put('sys/block/nbd0/queue/max_hw_sectors_kb', '512\n');
+    await applyQueueSettings(0, { rotational: true, tune: true }, folders);
+    assert.equal(await settingOf(folders, 'max_sectors_kb'), '512');
+  });
+
+  it('is told of what cannot be set, and the rest is set', async (t) => {
+    const folders = await madeUpFolders(t);
+    await folders.put('sys/block/nbd0/queue/read_ahead_kb', '128\n');
+    const failures = await applyQueueSettings(0, { rotational: true, tune: true }, folders);
+    assert.deepEqual(failures, [
+      'rotational to 1 (ENOENT)',
+      'io_timeout to 30000 (ENOENT)',
+      'scheduler to none (ENOENT)',
+      'max_sectors_kb to 1024 (ENOENT)',
+    ]);
+  });
+});
