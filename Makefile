@@ -11,6 +11,12 @@ JOBS ?= 3
 # 1 for a second run, on another Node: what does not depend on Node is done once.
 BRIEF ?=
 
+# For tests under a kernel with the nbd driver: 0 for this machine's own rather than a guest's, and
+# 1 for what takes too long each time.
+GUEST ?=
+LONG ?=
+export GUEST LONG
+
 DST_QUIC := bin/dst-quic
 
 # What "make run-export" offers, where, and under which name.
@@ -22,6 +28,21 @@ ALLOW ?=
 DEMO_IMAGE := .build/demo.img
 DEMO_SIZE := 1G
 
+# Where "make install" puts everything; DESTDIR stands before all of it, for those who package.
+DESTDIR ?=
+PREFIX ?= /usr/local
+LIBDIR = $(PREFIX)/lib/dst-quic
+UNITDIR = $(PREFIX)/lib/systemd/system
+MANDIR = $(PREFIX)/share/man/man8
+DOCDIR = $(PREFIX)/share/doc/dst-quic
+BASH_COMPLETIONS = $(PREFIX)/share/bash-completion/completions
+ZSH_COMPLETIONS = $(PREFIX)/share/zsh/site-functions
+FISH_COMPLETIONS = $(PREFIX)/share/fish/vendor_completions.d
+UNITS = dst-quic@.service dst-quic-export@.service
+
+# What is installed: tests install what they were compiled with.
+BUILT ?= dist
+
 # A process that waits for the CPU holds more than one that does not, so memory is measured alone.
 ALONE = dist/test/e2e/memory.test.js
 
@@ -30,10 +51,10 @@ TESTS = $(patsubst %.ts,dist/%.js,$(sort $(shell find test -name '*.test.ts')))
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
 
-.PHONY: install
-install: node_modules/.package-lock.json ## Install the npm packages
+.PHONY: deps
+deps: node_modules/.package-lock.json ## Get the npm packages
 # Not "npm ci": that wants the lock file to list the packages of every platform, and some
 # registries lack those of platforms that we do not run on. Versions are the lock file's.
 node_modules/.package-lock.json: package.json package-lock.json
@@ -41,8 +62,42 @@ node_modules/.package-lock.json: package.json package-lock.json
 	@touch $@
 
 .PHONY: build
-build: install ## Compile into dist/
+build: deps ## Compile into dist/
 	@npm run --silent build
+
+.PHONY: install
+install: build install-built ## Install into PREFIX=/usr/local, below DESTDIR=… if need be
+
+.PHONY: install-built
+install-built: uninstall ## The same without a build, so that no file in here is root's
+	@install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(LIBDIR)/bin' '$(DESTDIR)$(LIBDIR)/dist'
+	@install -m 755 bin/dst-quic '$(DESTDIR)$(LIBDIR)/bin/'
+	@install -m 644 package.json '$(DESTDIR)$(LIBDIR)/'
+	@cp -R '$(BUILT)/src' '$(BUILT)/wasm' '$(DESTDIR)$(LIBDIR)/dist/'
+# Those of the checkout, as tested; without the developers' ones, and without links to programs.
+	@npm ls --silent --omit=dev --all --parseable | sed -n 's|^.*/node_modules/|node_modules/|p' \
+	  | sort -u | tar -c --exclude=.bin -T - | tar -x --no-same-owner -C '$(DESTDIR)$(LIBDIR)'
+	@chmod -R go+rX '$(DESTDIR)$(LIBDIR)'
+	@ln -s ../lib/dst-quic/bin/dst-quic '$(DESTDIR)$(PREFIX)/bin/dst-quic'
+	@install -d '$(DESTDIR)$(UNITDIR)' '$(DESTDIR)$(DOCDIR)/examples'
+	@for unit in $(UNITS); do \
+	  sed 's|/usr/local/bin/|$(PREFIX)/bin/|' "contrib/systemd/$$unit" \
+	    > "$(DESTDIR)$(UNITDIR)/$$unit"; \
+	done
+	@install -m 644 README.md docs/*.md '$(DESTDIR)$(DOCDIR)/'
+	@install -m 644 examples/*.yaml '$(DESTDIR)$(DOCDIR)/examples/'
+	@$(NODE) '$(BUILT)/src/cli/generate.js' man '$(DESTDIR)$(MANDIR)'
+	@$(NODE) '$(BUILT)/src/cli/generate.js' bash-completion '$(DESTDIR)$(BASH_COMPLETIONS)'
+	@$(NODE) '$(BUILT)/src/cli/generate.js' zsh-completion '$(DESTDIR)$(ZSH_COMPLETIONS)'
+	@$(NODE) '$(BUILT)/src/cli/generate.js' fish-completion '$(DESTDIR)$(FISH_COMPLETIONS)'
+
+.PHONY: uninstall
+uninstall: ## Take away what "make install" put there (configuration stays)
+	@rm -rf '$(DESTDIR)$(LIBDIR)' '$(DESTDIR)$(DOCDIR)'
+	@rm -f '$(DESTDIR)$(PREFIX)/bin/dst-quic' $(UNITS:%='$(DESTDIR)$(UNITDIR)/%') \
+	  '$(DESTDIR)$(MANDIR)'/dst-quic.8 '$(DESTDIR)$(MANDIR)'/dst-quic-*.8 \
+	  '$(DESTDIR)$(BASH_COMPLETIONS)/dst-quic' '$(DESTDIR)$(ZSH_COMPLETIONS)/_dst-quic' \
+	  '$(DESTDIR)$(FISH_COMPLETIONS)/dst-quic.fish'
 
 .PHONY: certs
 certs: build ## Make development certificates in certs/ (the CA is kept)
@@ -73,6 +128,10 @@ test: build tools ## Run every test
 	@$(NODE) --test $(ALONE)
 	@BRIEF='$(BRIEF)' $(NODE) --test --test-concurrency=$(JOBS) $(filter-out $(ALONE),$(TESTS))
 
+.PHONY: guest
+guest: build tools ## Test /dev/nbdN under a real kernel (LONG=1 for longer, GUEST=0 for this machine's)
+	@$(NODE) --test --test-concurrency=1 $(filter dist/test/guest/%,$(TESTS))
+
 .PHONY: simulate
 simulate: build ## Look for lost data in simulated time, for SECONDS=30; SEED=… replays one
 	@SECONDS='$(or $(SECONDS),30)' $(NODE) dist/test/simulation/run.js
@@ -94,11 +153,11 @@ faults: build tools ## Break everything under a load, and write docs/RELIABILITY
 	@node dist/test/faults/run.js
 
 .PHONY: lint
-lint: install ## Check style and types
+lint: deps ## Check style and types
 	@npm run --silent lint
 
 .PHONY: format
-format: install ## Format, and fix what can be fixed
+format: deps ## Format, and fix what can be fixed
 	@npm run --silent format
 
 .PHONY: clean

@@ -9,6 +9,13 @@ export const EXIT = {
   usage: 2,
 } as const;
 
+/** The same in words, for whoever calls us. */
+export const EXIT_MEANINGS: Readonly<Record<keyof typeof EXIT, string>> = {
+  ok: 'done',
+  failure: 'failed',
+  usage: 'wrong usage',
+};
+
 /** What was typed is wrong. */
 export class UsageError extends DstError {
   constructor(message: string, code: DstErrorCode = 'DST_E_USAGE', cause?: unknown) {

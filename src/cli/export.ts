@@ -5,8 +5,16 @@ import { type AccessOptions, accessOptions } from './access-options.js';
 import { type ChecksumOptions, checksumOptions } from './checksum-options.js';
 import { type CryptoThreadsOptions, cryptoThreadsOption } from './crypto-threads.js';
 import { formatDuration } from './duration.js';
-import { durationOption, type LogOptions, parseListen, repeatable, sizeOption } from './options.js';
+import {
+  ConfigOption,
+  durationOption,
+  type LogOptions,
+  parseListen,
+  repeatable,
+  sizeOption,
+} from './options.js';
 import { type SecretOptions, secretOption } from './secret-option.js';
+import { resolveStore } from './store-spec.js';
 import { type WebTransportOptions, webTransportOptions } from './webtransport-options.js';
 
 export interface ExportOptions
@@ -65,6 +73,7 @@ export function addExportCommand(program: Command): void {
     exporting.addOption(option);
   }
   exporting.addOption(cryptoThreadsOption());
+  exporting.addOption(new ConfigOption(resolveStore));
   exporting
     .addHelpText('after', EXAMPLES)
     .action(async (stores: string[], _options: unknown, command: Command) => {

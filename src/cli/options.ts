@@ -50,6 +50,35 @@ export function repeatable<T>(
   return option;
 }
 
+/** Whether an option was made by `repeatable`. */
+export function isRepeatable(option: Option): boolean {
+  return repeatables.has(option);
+}
+
+/** What stands for an option's value in the help: "file" of "--cert <file>". */
+export function placeholderOf({ flags }: Option): string | undefined {
+  return /[<[](?<name>[^>\]]+)[>\]]/.exec(flags)?.groups?.name;
+}
+
+/** Whether an option's value is the path of a file or folder, and nothing else. */
+export function namesFile(option: Option): boolean {
+  return ['file', 'path', 'dir'].includes(placeholderOf(option) ?? '');
+}
+
+/** Names the file that the command's other options may come from (configurable-command.ts). */
+export class ConfigOption extends Option {
+  /** Checks an argument that stands in the file, and makes its path begin at the file's folder. */
+  readonly resolveArgument: ((folder: string, text: string) => string) | undefined;
+
+  constructor(resolveArgument?: ConfigOption['resolveArgument']) {
+    super(
+      '--config <file>',
+      'read options from this YAML file; those that are given here count instead',
+    );
+    this.resolveArgument = resolveArgument;
+  }
+}
+
 /** Makes a command refuse its other options when given twice: one of the two was not meant. */
 export function refuseRepeats(command: Command): void {
   for (const option of command.options) {

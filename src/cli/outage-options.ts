@@ -1,6 +1,6 @@
 import { Option } from 'commander';
 import { formatSize, parseSize } from '../block/size.js';
-import type { SessionOptions } from '../client/session.js';
+import type { SessionOptions } from '../client/session-options.js';
 import {
   MAX_OUTAGE_MS_MAX,
   MAX_OUTAGE_MS_MIN,

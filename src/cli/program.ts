@@ -1,13 +1,16 @@
-import { Command, CommanderError } from 'commander';
+import { type Command, CommanderError } from 'commander';
 import { VERSION } from '../version.js';
 import { addCertCommand } from './cert.js';
+import { ConfigurableCommand } from './configurable-command.js';
 import { addConnectCommand } from './connect.js';
-import { describeError, EXIT, exitCodeOf, UsageError } from './exit.js';
+import { addDisconnectCommand } from './disconnect.js';
+import { describeError, EXIT, EXIT_MEANINGS, exitCodeOf, UsageError } from './exit.js';
 import { addExportCommand } from './export.js';
 import { addInfoCommand } from './info.js';
 import { addListCommand } from './list.js';
 import { type LogOptions, logOptions, refuseRepeats } from './options.js';
 import { handleSignals } from './shutdown.js';
+import { addStatusCommand } from './status.js';
 
 /** Runs one command to its end, and resolves with the process's exit code. */
 export async function run(argv: readonly string[]): Promise<number> {
@@ -34,7 +37,7 @@ export async function run(argv: readonly string[]): Promise<number> {
 
 /** The whole command line; nothing is run yet. */
 export function createProgram(): Command {
-  const program = new Command('dst-quic')
+  const program = new ConfigurableCommand('dst-quic')
     .description('A remote file or disk as a local block device, over QUIC.')
     .version(VERSION)
     .configureHelp({ showGlobalOptions: true })
@@ -45,11 +48,18 @@ export function createProgram(): Command {
   for (const option of logOptions()) program.addOption(option);
   addExportCommand(program);
   addConnectCommand(program);
+  addStatusCommand(program);
+  addDisconnectCommand(program);
   addListCommand(program);
   addInfoCommand(program);
   addCertCommand(program);
   for (const command of [program, ...program.commands]) refuseRepeats(command);
   return program;
+}
+
+function exitCodes(): string {
+  const names = Object.keys(EXIT) as (keyof typeof EXIT)[];
+  return names.map((name) => `${EXIT[name]} ${EXIT_MEANINGS[name]}`).join(', ');
 }
 
 const PROGRAM_EXAMPLE = `
@@ -58,7 +68,7 @@ Example, with both ends on one machine:
   $ dst-quic export disk.img --size 1G
   $ dst-quic connect 127.0.0.1/disk --cert certs/ca.pem
 
-Exit codes: 0 done, 1 failed, 2 wrong usage.`;
+Exit codes: ${exitCodes()}.`;
 
 /** Commander's "error: unknown option '--nmae'\n(Did you mean --name?)" as one of our lines. */
 function usageError(program: Command, error: CommanderError, word: string | undefined): UsageError {

@@ -26,11 +26,17 @@ export function handleSignals(): void {
 
 /**
  * Resolves with the first signal, from the first call on, that asks the process to end; a
- * second one ends it at once.
+ * second one ends it at once, unless it was said meanwhile that the first is `refused`.
  */
 export function stopRequested(): Promise<NodeJS.Signals> {
   requested ??= new Promise((resolve) => {
     onStop = resolve;
   });
   return requested;
+}
+
+/** The process does not end for the signal that came: resolves with the next one. */
+export function stopRefused(): Promise<NodeJS.Signals> {
+  requested = undefined;
+  return stopRequested();
 }

@@ -1,4 +1,4 @@
-import { basename, extname } from 'node:path';
+import { basename, extname, resolve } from 'node:path';
 import { checkSize } from '../block/check-size.js';
 import { parseSize } from '../block/size.js';
 import { STORE_NAME_BYTES_MAX, STORES_MAX } from '../limits.js';
@@ -44,18 +44,34 @@ export function parseStores(texts: readonly string[], options: StoreOptions): St
   return stores;
 }
 
-function parseStore(text: string, givenName: string | undefined): StoreSpec {
+/**
+ * A STORE argument as it stands in a file in `folder`: relative paths begin there. Throws a
+ * `UsageError`.
+ */
+export function resolveStore(folder: string, text: string): string {
+  const { source } = parseStore(text, undefined);
+  if (source.startsWith(`${MEMORY}:`)) return text;
+  return text.slice(0, lengthOfName(text)) + resolve(folder, source);
+}
+
+/** Of `NAME=`, or 0. */
+function lengthOfName(text: string): number {
   const equals = text.indexOf('=');
-  const named = equals >= 0 && !text.slice(0, equals).includes('/');
+  return text.slice(0, Math.max(equals, 0)).includes('/') ? 0 : equals + 1;
+}
+
+function parseStore(text: string, givenName: string | undefined): StoreSpec {
+  const sourceAt = lengthOfName(text);
+  const named = sourceAt > 0;
   if (named && givenName !== undefined) {
     throw new UsageError(
       `"${text}" has a name and so has --name: give one, or write ./${text} for a file of that name`,
     );
   }
-  const source = named ? text.slice(equals + 1) : text;
+  const source = text.slice(sourceAt);
   if (source === '') throw new UsageError(`"${text}" has no file: write NAME=FILE or FILE`);
   checkMemory(source);
-  const name = named ? text.slice(0, equals) : (givenName ?? defaultName(source));
+  const name = named ? text.slice(0, sourceAt - 1) : (givenName ?? defaultName(source));
   checkName(name);
   return { name, source };
 }

@@ -15,8 +15,12 @@ export const MAIN = fileURLToPath(new URL('../../src/cli/main.cjs', import.meta.
 /** What bin/dst-quic tells Node: the tests run it as users do, on a Node of their choice. */
 const NODE_FLAGS: readonly string[] =
   readFileSync(join(REPOSITORY_ROOT, 'bin/dst-quic'), 'utf8')
+    .replace('$pages', 'silent')
     .split('exec node')[1]
     ?.match(/--[a-z-]+(=\w+)?/g) ?? [];
+
+/** Where clients meet, unless the test has a folder of its own for that. */
+const RUNTIME_FOLDER_NAME = 'runtime';
 
 /** Taken at once: the QUIC engine's wrapper gives its process another one, for itself. */
 const TEMPORARY = tmpdir();
@@ -92,6 +96,7 @@ export function startProgram(
     ...options,
     // What a process leaves there goes away with the test's folder.
     env: {
+      DST_QUIC_RUNTIME_DIR: join(`${options.cwd ?? TEMPORARY}`, RUNTIME_FOLDER_NAME),
       ...process.env,
       TMPDIR: `${options.cwd ?? TEMPORARY}`,
       ...options.env,

@@ -144,13 +144,22 @@ describe('connect', { concurrency: 2 }, () => {
 
   test('serves in the runtime folder unless told where', async (t) => {
     const words = ['connect', address, '--cert', 'certs/ca.pem'];
-    const options = { cwd: folder, env: { XDG_RUNTIME_DIR: folder } };
+    const options = { cwd: folder, env: { DST_QUIC_RUNTIME_DIR: join(folder, 'own') } };
     const connecting = startCommand(t, words, options);
-    assert.equal(
-      await connecting.line(0),
-      `ready nbd+unix:///demo?socket=${folder}/dst-quic/demo.sock`,
-    );
+    assert.equal(await connecting.line(0), `ready nbd+unix:///demo?socket=${folder}/own/demo.sock`);
     assert.equal((await connecting.stop('SIGINT')).code, EXIT.ok);
+  });
+
+  test('is shown by status, and ended by disconnect', async (t) => {
+    const connecting = startConnect(t, address, '--socket', 'ended.sock');
+    const uri = (await connecting.line(0)).slice('ready '.length);
+    const shown = await runCommand(t, ['status', '--json'], { cwd: folder });
+    const { pid } = connecting.child;
+    const [status] = JSON.parse(shown.stdout).filter((each: { uri: string }) => each.uri === uri);
+    assert.deepEqual([status.pid, status.state, status.export], [pid, 'connected', 'demo']);
+    const { code, stderr } = await runCommand(t, ['disconnect', uri], { cwd: folder });
+    assert.equal(code, EXIT.ok, stderr);
+    assert.equal((await connecting.outcome).code, EXIT.ok);
   });
 
   test('serves on loopback TCP when asked to', async (t) => {

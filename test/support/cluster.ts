@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { BlockDevice } from '../../src/block/device.js';
 import type { Dial } from '../../src/client/link.js';
 import { RemoteDevice } from '../../src/client/remote-device.js';
-import type { SessionOptions } from '../../src/client/session.js';
+import type { SessionOptions } from '../../src/client/session-options.js';
 import { ExportServer } from '../../src/export/server.js';
 import { silentLog } from '../../src/log.js';
 import { MemoryNetwork, type MemoryNetworkOptions } from '../../src/transport/memory.js';

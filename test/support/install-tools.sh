@@ -14,12 +14,21 @@ nbdkit nbdkit
 qemu-img qemu-utils
 fio fio
 mke2fs e2fsprogs
+mkfs.xfs xfsprogs
+mkfs.btrfs btrfs-progs
+mdadm mdadm
+nbd-client nbd-client
+sfdisk fdisk
 socat socat
 strace strace
 openssl openssl
 flock util-linux
 ip iproute2
 python3 python3
+groff groff-base
+systemd-analyze systemd
+zsh zsh
+fish fish
 '
 
 missing=$(echo "$wanted" | while read -r program package; do

@@ -1,0 +1,64 @@
+import type { Command } from 'commander';
+import { formatSize } from '../block/size.js';
+import { type Attached, listAttached, placeOf } from '../ops/attached.js';
+import type { LogOptions } from './options.js';
+import { printJson, printTable } from './output.js';
+
+interface StatusOptions extends LogOptions {
+  readonly json?: boolean;
+}
+
+export function addStatusCommand(program: Command): void {
+  program
+    .command('status')
+    .description('Show what is attached on this machine, by clients of this user.')
+    .option('--json', 'print JSON, with sizes in bytes')
+    .addHelpText('after', EXAMPLES)
+    .action(async (_options: unknown, called: Command) => {
+      const { json } = called.optsWithGlobals<StatusOptions>();
+      const { attached, silentProcessIds } = await listAttached();
+      for (const processId of silentProcessIds) {
+        process.stderr.write(`dst-quic: process ${processId} is a client and does not answer\n`);
+      }
+      if (json) printJson(attached.map(({ status }) => status));
+      else if (attached.length > 0) printTable([HEADINGS, ...attached.map(row)]);
+      else if (silentProcessIds.length === 0)
+        process.stderr.write('dst-quic: nothing is attached\n');
+    });
+}
+
+const HEADINGS = [
+  'DEVICE',
+  'EXPORT',
+  'ADDRESS',
+  'TRANSPORT',
+  'STATE',
+  'SIZE',
+  'IN FLIGHT',
+  'SINCE',
+];
+
+const UNKNOWN = '-';
+
+function row(attached: Attached): string[] {
+  const { status } = attached;
+  const size = formatSize(status.sizeBytes);
+  return [
+    placeOf(attached),
+    status.export,
+    status.address,
+    ('transport' in status ? status.transport : undefined) ?? UNKNOWN,
+    status.state,
+    status.readOnly ? `${size} read-only` : size,
+    'inFlight' in status ? `${status.inFlight}` : UNKNOWN,
+    status.since,
+  ];
+}
+
+const EXAMPLES = `
+Example:
+  $ dst-quic status --json
+
+States: connected; reconnecting, while I/O waits for the export; ended, when the export refuses
+the client for good and commands fail; starting; silent, when the client does not answer;
+orphaned, when the client is gone and I/O waits for the next "dst-quic connect --device".`;

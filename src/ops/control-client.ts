@@ -1,0 +1,114 @@
+import { readdirSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import { json } from 'node:stream/consumers';
+import { failedWith } from '../block/system-error.js';
+import { DstError, type DstErrorCode } from '../errors.js';
+import { CONTROL_STATUS_TIMEOUT_MS } from '../limits.js';
+import {
+  type ClientStatus,
+  DISCONNECT_PATH,
+  FORCE_PARAMETER,
+  readClientStatus,
+  STATUS_PATH,
+} from './control-messages.js';
+import { clientsFolder } from './runtime-folder.js';
+
+/** A client of this user that answers. */
+export interface FoundClient {
+  readonly socketPath: string;
+  readonly status: ClientStatus;
+}
+
+export interface FoundClients {
+  readonly clients: readonly FoundClient[];
+  /** Sockets behind which there is a process that does not answer as it should. */
+  readonly silent: readonly string[];
+}
+
+/** Asks all clients of this user how they do. Sockets of dead ones are passed over. */
+export async function findClients(timeoutMs = CONTROL_STATUS_TIMEOUT_MS): Promise<FoundClients> {
+  const paths = socketPaths();
+  const answers = await Promise.all(paths.map((path) => askStatus(path, timeoutMs)));
+  return {
+    clients: answers.flatMap((answer) => (typeof answer === 'object' ? answer : [])),
+    silent: paths.filter((_, index) => answers[index] === 'silent'),
+  };
+}
+
+/**
+ * Has a client end what it serves, and resolves when it has; that takes as long as an export that
+ * is away takes to come back. Rejects with the client's own reason where it goes on.
+ */
+export async function askToDisconnect(socketPath: string, force: boolean): Promise<void> {
+  try {
+    await ask(socketPath, 'POST', `${DISCONNECT_PATH}?${FORCE_PARAMETER}=${force}`);
+  } catch (error) {
+    if (error instanceof DstError) throw error;
+    throw new DstError(
+      'DST_E_CONTROL',
+      `the client ended before it had said that all is done (${reasonOf(error)}): see its log`,
+      { cause: error },
+    );
+  }
+}
+
+function socketPaths(): string[] {
+  const folder = clientsFolder();
+  try {
+    const names = readdirSync(folder).filter((name) => name.endsWith('.sock'));
+    return names.sort().map((name) => join(folder, name));
+  } catch {
+    return [];
+  }
+}
+
+async function askStatus(
+  socketPath: string,
+  timeoutMs: number,
+): Promise<FoundClient | 'gone' | 'silent'> {
+  try {
+    const answer = await ask(socketPath, 'GET', STATUS_PATH, AbortSignal.timeout(timeoutMs));
+    return { socketPath, status: readClientStatus(answer) };
+  } catch (error) {
+    if (!failedWith(error, 'ECONNREFUSED', 'ENOENT')) return 'silent';
+    await removeIfNamedByProcess(socketPath);
+    return 'gone';
+  }
+}
+
+/** A device's socket is left to its next client, who may be about to replace it. */
+async function removeIfNamedByProcess(socketPath: string): Promise<void> {
+  if (!/\/\d+\.sock$/.test(socketPath)) return;
+  // It only is in nobody's way: who may not remove it leaves it there.
+  await rm(socketPath, { force: true }).catch(() => {});
+}
+
+function ask(
+  socketPath: string,
+  method: string,
+  path: string,
+  signal?: AbortSignal,
+): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const options = { socketPath, method, path, agent: false, ...(signal && { signal }) };
+    const asking = request(options, (response) => {
+      const body = json(response);
+      resolve(response.statusCode === 200 ? body : body.then(throwAnswer));
+    });
+    asking.on('error', reject).end();
+  });
+}
+
+function throwAnswer(answer: unknown): never {
+  const { code, message } = answer as { code?: unknown; message?: unknown };
+  throw new DstError(
+    /^DST_E_\w+$/.test(`${code}`) ? (code as DstErrorCode) : 'DST_E_CONTROL',
+    `${message}`,
+  );
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,62 @@
+/**
+ * What is said over a client's control socket: HTTP, with JSON in its bodies. `GET /status` is
+ * answered by a `ClientStatus`; `POST /disconnect` (or `/disconnect?force=true`) ends the client,
+ * and is answered when all is done. What fails is answered by a code and a message.
+ */
+import { DEVICE_ADDRESS_BYTES_MAX, DEVICE_BYTES_MAX } from '../limits.js';
+import { Fields } from '../protocol/fields.js';
+
+export const STATUS_PATH = '/status';
+export const DISCONNECT_PATH = '/disconnect';
+export const FORCE_PARAMETER = 'force';
+
+const STATES = ['connected', 'reconnecting', 'ended'] as const;
+
+/** How a client does, as it says itself. `dst-quic status --json` prints it as it is. */
+export interface ClientStatus {
+  readonly pid: number;
+  /** The kernel's device: "/dev/nbd0". */
+  readonly device?: string | undefined;
+  /** Where NBD programs reach it, of a client without a device. */
+  readonly uri?: string | undefined;
+  /** The export's name. */
+  readonly export: string;
+  /** As it was given to `connect`. */
+  readonly address: string;
+  /** What carries the session, or carried it last. */
+  readonly transport?: string | undefined;
+  /** "ended": the export will not have it any more, and commands fail. */
+  readonly state: (typeof STATES)[number];
+  readonly sizeBytes: number;
+  readonly readOnly: boolean;
+  /** Commands without an answer, and their payload. */
+  readonly inFlight: number;
+  readonly inFlightBytes: number;
+  /** Acknowledged changes that no flush covers yet. */
+  readonly unflushedBytes: number;
+  /** When it began to serve (ISO 8601). */
+  readonly since: string;
+}
+
+/** Reads what a client answered, which may be of another version. Throws where it lacks something. */
+export function readClientStatus(answer: unknown): ClientStatus {
+  const fields = new Fields('status', answer as Record<string, unknown>);
+  const text = (key: string) => fields.text(key, DEVICE_ADDRESS_BYTES_MAX);
+  const textIfThere = (key: string) => (fields.has(key) ? { [key]: text(key) } : {});
+  const count = (key: string) => fields.integer(key, Number.MAX_SAFE_INTEGER);
+  return {
+    pid: count('pid'),
+    ...textIfThere('device'),
+    ...textIfThere('uri'),
+    export: text('export'),
+    address: text('address'),
+    ...textIfThere('transport'),
+    state: fields.oneOf('state', STATES),
+    sizeBytes: fields.integer('sizeBytes', DEVICE_BYTES_MAX),
+    readOnly: fields.flag('readOnly'),
+    inFlight: count('inFlight'),
+    inFlightBytes: count('inFlightBytes'),
+    unflushedBytes: count('unflushedBytes'),
+    since: text('since'),
+  };
+}
