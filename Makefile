@@ -32,6 +32,8 @@ DEMO_SIZE := 1G
 DESTDIR ?=
 PREFIX ?= /usr/local
 LIBDIR = $(PREFIX)/lib/dst-quic
+STAGED = $(DESTDIR)$(LIBDIR).new
+REPLACED = $(DESTDIR)$(LIBDIR).old
 UNITDIR = $(PREFIX)/lib/systemd/system
 MANDIR = $(PREFIX)/share/man/man8
 DOCDIR = $(PREFIX)/share/doc/dst-quic
@@ -69,16 +71,30 @@ build: deps ## Compile into dist/
 install: build install-built ## Install into PREFIX=/usr/local, below DESTDIR=… if need be
 
 .PHONY: install-built
-install-built: uninstall ## The same without a build, so that no file in here is root's
-	@install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(LIBDIR)/bin' '$(DESTDIR)$(LIBDIR)/dist'
-	@install -m 755 bin/dst-quic '$(DESTDIR)$(LIBDIR)/bin/'
-	@install -m 644 package.json '$(DESTDIR)$(LIBDIR)/'
-	@cp -R '$(BUILT)/src' '$(BUILT)/wasm' '$(DESTDIR)$(LIBDIR)/dist/'
+install-built: ## The same without a build, so that no file in here is root's
+# Others are to read it all, whatever umask root has.
+	@umask 022 && $(MAKE) --no-print-directory install-program install-beside
+
+# What is installed stays until all of the new is there: a device may be served from it.
+.PHONY: install-program
+install-program:
+	@rm -rf '$(STAGED)' '$(REPLACED)'
+	@install -d '$(STAGED)/bin' '$(STAGED)/dist' '$(DESTDIR)$(PREFIX)/bin'
+	@install -m 755 bin/dst-quic '$(STAGED)/bin/'
+	@install -m 644 package.json '$(STAGED)/'
+	@cp -R '$(BUILT)/src' '$(BUILT)/wasm' '$(STAGED)/dist/'
 # Those of the checkout, as tested; without the developers' ones, and without links to programs.
 	@npm ls --silent --omit=dev --all --parseable | sed -n 's|^.*/node_modules/|node_modules/|p' \
-	  | sort -u | tar -c --exclude=.bin -T - | tar -x --no-same-owner -C '$(DESTDIR)$(LIBDIR)'
-	@chmod -R go+rX '$(DESTDIR)$(LIBDIR)'
-	@ln -s ../lib/dst-quic/bin/dst-quic '$(DESTDIR)$(PREFIX)/bin/dst-quic'
+	  | sort -u | tar -c --exclude=.bin --exclude='*.darwin-*.node' -T - \
+	  | tar -x --no-same-owner -C '$(STAGED)'
+	@chmod -R go+rX '$(STAGED)'
+	@[ ! -e '$(DESTDIR)$(LIBDIR)' ] || mv -T '$(DESTDIR)$(LIBDIR)' '$(REPLACED)'
+	@mv -T '$(STAGED)' '$(DESTDIR)$(LIBDIR)'
+	@ln -sfn ../lib/dst-quic/bin/dst-quic '$(DESTDIR)$(PREFIX)/bin/dst-quic'
+	@rm -rf '$(REPLACED)'
+
+.PHONY: install-beside
+install-beside: uninstall-beside
 	@install -d '$(DESTDIR)$(UNITDIR)' '$(DESTDIR)$(DOCDIR)/examples'
 	@for unit in $(UNITS); do \
 	  sed 's|/usr/local/bin/|$(PREFIX)/bin/|' "contrib/systemd/$$unit" \
@@ -86,15 +102,19 @@ install-built: uninstall ## The same without a build, so that no file in here is
 	done
 	@install -m 644 README.md docs/*.md '$(DESTDIR)$(DOCDIR)/'
 	@install -m 644 examples/*.yaml '$(DESTDIR)$(DOCDIR)/examples/'
-	@$(NODE) '$(BUILT)/src/cli/generate.js' man '$(DESTDIR)$(MANDIR)'
-	@$(NODE) '$(BUILT)/src/cli/generate.js' bash-completion '$(DESTDIR)$(BASH_COMPLETIONS)'
-	@$(NODE) '$(BUILT)/src/cli/generate.js' zsh-completion '$(DESTDIR)$(ZSH_COMPLETIONS)'
-	@$(NODE) '$(BUILT)/src/cli/generate.js' fish-completion '$(DESTDIR)$(FISH_COMPLETIONS)'
+	@$(NODE) '$(BUILT)/src/cli/generate.js' man '$(DESTDIR)$(MANDIR)' \
+	  bash-completion '$(DESTDIR)$(BASH_COMPLETIONS)' \
+	  zsh-completion '$(DESTDIR)$(ZSH_COMPLETIONS)' \
+	  fish-completion '$(DESTDIR)$(FISH_COMPLETIONS)'
 
 .PHONY: uninstall
-uninstall: ## Take away what "make install" put there (configuration stays)
-	@rm -rf '$(DESTDIR)$(LIBDIR)' '$(DESTDIR)$(DOCDIR)'
-	@rm -f '$(DESTDIR)$(PREFIX)/bin/dst-quic' $(UNITS:%='$(DESTDIR)$(UNITDIR)/%') \
+uninstall: uninstall-beside ## Take away what "make install" put there (configuration stays)
+	@rm -rf '$(DESTDIR)$(LIBDIR)' '$(STAGED)' '$(REPLACED)' '$(DESTDIR)$(PREFIX)/bin/dst-quic'
+
+.PHONY: uninstall-beside
+uninstall-beside:
+	@rm -rf '$(DESTDIR)$(DOCDIR)'
+	@rm -f $(UNITS:%='$(DESTDIR)$(UNITDIR)/%') \
 	  '$(DESTDIR)$(MANDIR)'/dst-quic.8 '$(DESTDIR)$(MANDIR)'/dst-quic-*.8 \
 	  '$(DESTDIR)$(BASH_COMPLETIONS)/dst-quic' '$(DESTDIR)$(ZSH_COMPLETIONS)/_dst-quic' \
 	  '$(DESTDIR)$(FISH_COMPLETIONS)/dst-quic.fish'

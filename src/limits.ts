@@ -140,8 +140,9 @@ export const KERNEL_COMMAND_BYTES_MAX = 1 * MIB;
 /** How far the kernel reads ahead of a sequential reader: half of the credit. */
 export const KERNEL_READ_AHEAD_BYTES = 4 * MIB;
 
-/** Opening a device is immediate, unless somebody who waits for the export is at it already. */
-export const KERNEL_DEVICE_OPEN_TIMEOUT_MS = 2_000;
+/** Opening a device is immediate, unless somebody who waits for the export is at it already; but
+ * it is done by a process that has to start first. */
+export const KERNEL_DEVICE_OPEN_TIMEOUT_MS = 5_000;
 
 /** How long a command may stay unanswered until the kernel gives its connection up for another
  * (queue/io_timeout): the kernel's own default, which an earlier user of the device may have
@@ -186,7 +187,11 @@ export const DEVICE_ADDRESS_BYTES_MAX = 16 * KIB;
  * has taken its memory apart. */
 export const DEVICE_LOCK_PATIENCE_MS = 2_000;
 
-/** How often it is tried meanwhile. */
+/** How long one is waited for that nobody seems to hold: "status" takes it to see whether that is
+ * so. */
+export const DEVICE_LOOK_PATIENCE_MS = 500;
+
+/** How often a lock is tried meanwhile. */
 export const DEVICE_LOCK_RETRY_MS = 20;
 
 /** How long a client may take to say how it does: its event loop is never busy for so long. */

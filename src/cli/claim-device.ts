@@ -1,22 +1,24 @@
 import { formatHostPort, parseAddress } from '../client/address.js';
 import { DstError } from '../errors.js';
+import { DEVICE_LOOK_PATIENCE_MS } from '../limits.js';
 import type { Log } from '../log.js';
 import { type DeviceChoice, devicePath } from '../nbd/kernel/device-name.js';
 import { ownerOf } from '../nbd/kernel/device-usage.js';
 import type { NbdDriver } from '../nbd/kernel/driver.js';
-import { attachedDevices, DeviceFile, type DeviceRecord } from '../ops/device-record.js';
-import { waitsInKernel } from '../ops/orphan.js';
+import { DeviceFile, type DeviceRecord, knownDevices } from '../ops/device-record.js';
+import { isLeftInKernel, waitsInKernel } from '../ops/orphan.js';
 
 /** What is asked of the kernel: a seam, so that tests need none. */
 export interface KernelView {
   readonly driver: Pick<NbdDriver, 'connected' | 'firstFree'>;
   readonly waitsInKernel: (record: DeviceRecord) => Promise<boolean>;
+  readonly isLeftInKernel: (index: number) => Promise<boolean>;
   readonly ownerOf: typeof ownerOf;
 }
 
 /** The kernel as it is. */
 export function kernelView(driver: NbdDriver): KernelView {
-  return { driver, waitsInKernel, ownerOf };
+  return { driver, waitsInKernel, isLeftInKernel, ownerOf };
 }
 
 /** A device that is this process's to attach. */
@@ -48,9 +50,12 @@ async function claimWaiting(
   log: Log,
 ): Promise<ClaimedDevice | undefined> {
   const attached = new Set(await view.driver.connected());
-  for (const { record, served } of await attachedDevices()) {
-    if (served || !attached.has(record.index) || !isSameStore(record.address, address)) continue;
-    const claimed = await claimIfFree(record.index, address, view, log);
+  for (const { index, record, served } of await knownDevices()) {
+    if (served || record === undefined || !attached.has(index)) continue;
+    if (!isSameStore(record.address, address)) continue;
+    // Passed over, it would wait on, and the store be attached a second time.
+    const options = { log, patienceMs: DEVICE_LOOK_PATIENCE_MS };
+    const claimed = await claimIfFree(index, address, view, options);
     if (claimed !== undefined) return claimed;
   }
   return undefined;
@@ -65,7 +70,7 @@ export async function claimFree(
 ): Promise<ClaimedDevice> {
   for (;;) {
     const index = await view.driver.firstFree(taken);
-    const claimed = await claimIfFree(index, address, view, log);
+    const claimed = await claimIfFree(index, address, view, { log, patienceMs: 0 });
     if (claimed !== undefined) return claimed;
     taken.add(index);
   }
@@ -75,10 +80,10 @@ async function claimIfFree(
   index: number,
   address: string,
   view: KernelView,
-  log: Log,
+  options: { log: Log; patienceMs: number },
 ): Promise<ClaimedDevice | undefined> {
   try {
-    return await claim(index, address, view, { log, patienceMs: 0 });
+    return await claim(index, address, view, options);
   } catch (error) {
     if (error instanceof DstError && error.code === 'DST_E_DEVICE_IN_USE') return undefined;
     throw error;
@@ -130,9 +135,10 @@ async function foreign(index: number, view: KernelView): Promise<DstError> {
       ? 'a process that is gone, and not by a dst-quic that could be continued'
       : `process ${owner.processId} (${owner.name})`;
   const path = devicePath(index);
+  const tool = (await view.isLeftInKernel(index)) ? 'dst-quic disconnect' : 'nbd-client -d';
   return new DstError(
     'DST_E_DEVICE_IN_USE',
-    `${path} is attached by ${by}: detach it first ("nbd-client -d ${path}"), or take another with --device auto`,
+    `${path} is attached by ${by}: detach it first ("${tool} ${path}"), or take another with --device auto`,
   );
 }
 

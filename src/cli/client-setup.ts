@@ -7,6 +7,7 @@ import type { Log } from '../log.js';
 import { allowedChecksums } from './checksum-options.js';
 import { clientIdentity } from './client-identity-option.js';
 import type { ConnectOptions } from './connect.js';
+import { Connecting, type DeviceToServe } from './connecting.js';
 import { startCryptoThreads } from './crypto-threads.js';
 import { roamingDialer } from './dialer.js';
 import { parseStore } from './options.js';
@@ -43,17 +44,24 @@ export async function setUpClient(
   return { address, session, route, log };
 }
 
+export interface ConnectSettings {
+  /** Until the export lets us. */
+  readonly wait: boolean;
+  /** One for all attempts: where only the WELCOME was lost, the store is ours already. */
+  readonly identity?: SessionIdentity;
+  readonly toServe?: DeviceToServe;
+}
+
 /**
- * Connects; where it is to `wait`, as soon as the export lets us, and undefined when a signal
- * came first. `identity` is one for all attempts: where only the WELCOME was lost, the store is
- * ours already.
+ * Connects; undefined when `dst-quic disconnect` or, where it is to `wait`, a signal came first.
  */
 export async function connectClient(
-  { session, route, log }: Client,
-  { wait, identity = new SessionIdentity() }: { wait: boolean; identity?: SessionIdentity },
+  client: Client,
+  settings: ConnectSettings,
 ): Promise<RemoteDevice | undefined> {
-  const connect = () => RemoteDevice.connect({ ...session, identity });
-  const device = wait ? await waitOrStop(connect, { log, stop: stopRequested() }) : await connect();
+  const { route, log } = client;
+  const connecting = await Connecting.start(client, settings.toServe);
+  const device = await connectOrStop(client, settings, connecting).finally(() => connecting.end());
   if (device === undefined) return undefined;
   const current = route.currentRoute();
   const by = current === undefined ? '' : ` by ${describeRoute(current)}`;
@@ -63,6 +71,21 @@ export async function connectClient(
     `connected to ${device.description}${by}`,
   );
   return device;
+}
+
+async function connectOrStop(
+  { session, log }: Client,
+  { wait, identity = new SessionIdentity() }: ConnectSettings,
+  connecting: Connecting,
+): Promise<RemoteDevice | undefined> {
+  const connect = () => RemoteDevice.connect({ ...session, identity });
+  // Where it does not wait, a signal ends the process at once, as it has nothing to end in order.
+  const { asked } = connecting;
+  const stop = wait ? Promise.race([stopRequested(), asked]) : asked;
+  const device = await waitOrStop(connect, { wait, log, stop });
+  if (device === undefined || !connecting.isAsked) return device;
+  await device.close();
+  return undefined;
 }
 
 function warnOfNoReplay(log: Log): void {

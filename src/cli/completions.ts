@@ -19,33 +19,47 @@ const NO_VALUES: Values = { words: [], files: false, devices: false };
 /** Completion for bash: goes where bash-completion looks, under the program's name. */
 export function bashCompletion(program: Command): string {
   const commands = program.commands.map((command) => command.name());
-  const values = program.commands.flatMap((command) =>
-    optionsOf(command)
-      .filter(takesValue)
-      .map((option) => bashCase(`${command.name()} ${option.long}`, valuesOf(option))),
-  );
+  const values = [
+    ...program.options.filter(takesValue).map((option) => bashCase('', option)),
+    ...program.commands.flatMap((command) =>
+      optionsOf(command)
+        .filter(takesValue)
+        .map((option) => bashCase(command.name(), option)),
+    ),
+  ];
   const operands = program.commands.map((command) => {
     const flags = optionsOf(command).flatMap(flagsOf).join(' ');
     return `    ${command.name()}) _dst_quic_flags='${flags}'; ${bashValues(operandOf(command))} ;;`;
   });
   const flags = [...program.options.flatMap(flagsOf), '--help'].join(' ');
+  const withValue = program.options.filter(takesValue).flatMap(flagsOf);
   return `# bash completion for dst-quic, made from its commands
 _dst_quic_reply() {
-  mapfile -t -O "\${#COMPREPLY[@]}" COMPREPLY < <(compgen "$@" -- "\${COMP_WORDS[COMP_CWORD]}")
+  mapfile -t -O "\${#COMPREPLY[@]}" COMPREPLY < <(compgen "$@" -- "$_dst_quic_word")
 }
 _dst_quic() {
-  local word command='' _dst_quic_flags=''
+  local word command='' before='' _dst_quic_flags='' _dst_quic_word=\${COMP_WORDS[COMP_CWORD]}
+  local previous=\${COMP_WORDS[COMP_CWORD-1]}
   COMPREPLY=()
+  # "--option=value" is three words to bash.
+  if [[ $_dst_quic_word == = ]]; then
+    _dst_quic_word=''
+  elif [[ $previous == = ]]; then
+    previous=\${COMP_WORDS[COMP_CWORD-2]}
+  fi
   for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+    [[ $word != = ]] || continue
+    case $before in ${withValue.join('|')}) before=''; continue ;; esac
     case $word in ${commands.join('|')}) command=$word; break ;; esac
+    before=$word
   done
+  case "$command $previous" in
+${values.join('\n')}
+  esac
   if [[ -z $command ]]; then
     _dst_quic_reply -W '${commands.join(' ')} ${flags}'
     return
   fi
-  case "$command \${COMP_WORDS[COMP_CWORD-1]}" in
-${values.join('\n')}
-  esac
   case $command in
 ${operands.join('\n')}
   esac
@@ -55,8 +69,8 @@ complete -F _dst_quic dst-quic
 `;
 }
 
-function bashCase(pattern: string, values: Values): string {
-  return `    '${pattern}') ${bashValues(values)} return ;;`;
+function bashCase(command: string, option: Option): string {
+  return `    '${command} ${option.long}') ${bashValues(valuesOf(option))} return ;;`;
 }
 
 function bashValues({ words, files, devices }: Values): string {
@@ -112,7 +126,8 @@ function zshOperand(command: Command): string {
 
 function zshAction({ words, files, devices }: Values): string {
   if (files) return '_files';
-  if (devices) return `{_files -g "${DEVICES}"; compadd -- ${words.join(' ')}}`;
+  const literals = words.length > 0 ? `; compadd -- ${words.join(' ')}` : '';
+  if (devices) return `{_files -g "${DEVICES}"${literals}}`;
   return words.length > 0 ? `(${words.join(' ')})` : ' ';
 }
 
@@ -178,8 +193,8 @@ function valuesOf(option: Option): Values {
   };
 }
 
-/** The first argument of a command: a store is a file, and a device one of the kernel's. */
+/** The first argument of a command: a store is a file, and what is disconnected may be a device. */
 function operandOf({ registeredArguments: [first] }: Command): Values {
   const name = first?.name() ?? '';
-  return { ...NO_VALUES, files: name === 'store', devices: name.includes('device') };
+  return { ...NO_VALUES, files: name === 'store', devices: name === 'what' };
 }

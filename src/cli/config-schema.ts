@@ -2,6 +2,7 @@ import { dirname, resolve } from 'node:path';
 import { type Argument, Command, CommanderError, type Option } from 'commander';
 import { DstError } from '../errors.js';
 import { type ConfigEntry, type ConfigValue, configError } from './config-file.js';
+import { UsageError } from './exit.js';
 import { ConfigOption, isRepeatable, namesFile } from './options.js';
 
 /** What a configuration file may set: an option of a command, or what its argument says. */
@@ -126,10 +127,15 @@ function optionSetting(option: Option, command: Command): Setting {
     option,
     command,
     parse: (text, previous, folder) => {
-      const typed = namesFile(option) ? resolve(folder, text) : text;
+      const typed = namesFile(option) ? resolvePath(option.name(), folder, text) : text;
       return option.parseArg === undefined ? typed : option.parseArg(typed, previous);
     },
   };
+}
+
+function resolvePath(key: string, folder: string, text: string): string {
+  if (text === '') throw new UsageError(`"${key}" is empty: name a file, or leave the line out`);
+  return resolve(folder, text);
 }
 
 /** What an argument is called in a file: several stores are `stores`. */
@@ -155,7 +161,10 @@ function argumentSetting(
 function nearest(key: string, known: readonly string[]): string | undefined {
   const longer = known.find((name) => name.startsWith(`${key}-`));
   if (longer !== undefined) return longer;
-  const scratch = new Command().exitOverride().configureOutput({ outputError: () => {} });
+  const scratch = new Command()
+    .helpOption(false)
+    .exitOverride()
+    .configureOutput({ outputError: () => {} });
   for (const name of known) scratch.option(`--${name} <value>`);
   try {
     scratch.parse([`--${key}`], { from: 'user' });

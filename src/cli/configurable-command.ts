@@ -1,5 +1,5 @@
-import { Command, type Option, type ParseOptionsResult } from 'commander';
-import { readConfigFile } from './config-file.js';
+import { Command, type ErrorOptions, type Option, type ParseOptionsResult } from 'commander';
+import { configError, readConfigFile } from './config-file.js';
 import {
   configOptionOf,
   type Setting,
@@ -9,6 +9,16 @@ import {
 } from './config-schema.js';
 
 const HELP_FLAGS = ['-h', '--help'];
+
+/** What commander says of what is given neither on the command line nor in the file. */
+const MISSING = new Set(['commander.missingArgument', 'commander.missingMandatoryOptionValue']);
+
+/** An option that the file sets. */
+interface Sets {
+  readonly option: Option;
+  readonly key: string;
+  readonly line: number;
+}
 
 /**
  * A command that takes from a configuration file what the command line leaves open. What the
@@ -29,6 +39,15 @@ export class ConfigurableCommand extends Command {
     return this.#hasOperands(args, typed) ? typed : { ...typed, operands: fromFile };
   }
 
+  /** Throws a CommanderError, and names the file where what is missing might stand there. */
+  override error(message: string, options?: ErrorOptions): never {
+    const path = MISSING.has(options?.code ?? '') ? this.#configPath() : undefined;
+    return super.error(
+      path === undefined ? message : `${message}; it is not in ${path} either`,
+      options,
+    );
+  }
+
   #configPath(): string | undefined {
     const option = configOptionOf(this);
     return option && (this.getOptionValue(option.attributeName()) as string | undefined);
@@ -38,6 +57,7 @@ export class ConfigurableCommand extends Command {
   #settle(path: string): string[] {
     const settings = settingsOf(this);
     const typed = typedOptions([...settings.values()]);
+    const sets: Sets[] = [];
     let operands: string[] = [];
     for (const entry of readConfigFile(path)) {
       const setting = settingFor(entry, settings, path, this.name());
@@ -47,8 +67,10 @@ export class ConfigurableCommand extends Command {
       else if (value !== undefined && !typed.some((other) => overrides(other, option))) {
         const stored = option.negate ? false : value;
         command?.setOptionValueWithSource(option.attributeName(), stored, 'config');
+        sets.push({ option, key: entry.key, line: entry.line });
       }
     }
+    refuseConflicts(sets, path);
     return operands;
   }
 
@@ -72,11 +94,26 @@ function typedOptions(settings: readonly Setting[]): Option[] {
 
 /** What is typed replaces the same option of the file, and those that it cannot be used with. */
 function overrides(typed: Option, other: Option): boolean {
-  const name = other.attributeName();
+  return typed.attributeName() === other.attributeName() || exclude(typed, other);
+}
+
+/** Commander would find these as well, and not tell where they stand. */
+function refuseConflicts(sets: readonly Sets[], path: string): void {
+  for (const [i, { option, key, line }] of sets.entries()) {
+    const other = sets.slice(0, i).find((earlier) => exclude(earlier.option, option));
+    if (other === undefined) continue;
+    throw configError(
+      path,
+      line,
+      `"${key}" cannot be used with "${other.key}" (line ${other.line})`,
+    );
+  }
+}
+
+function exclude(one: Option, other: Option): boolean {
   return (
-    typed.attributeName() === name ||
-    conflictsOf(typed).includes(name) ||
-    conflictsOf(other).includes(typed.attributeName())
+    conflictsOf(one).includes(other.attributeName()) ||
+    conflictsOf(other).includes(one.attributeName())
   );
 }
 

@@ -34,12 +34,13 @@ export function addConnectCommand(program: Command): void {
     .command('connect')
     .description('Serve a remote export as a block device, or to NBD programs on this machine.')
     .argument('<address>', `HOST[:PORT]/NAME; ${ADDRESS_HELP}`)
+    .usage('[options] [address]')
     .addOption(trustOption())
     .addOption(secretOption())
     .addOption(
       new Option(
         '--socket <path>',
-        'Unix socket to serve on (default: NAME.sock in $XDG_RUNTIME_DIR/dst-quic or /run/dst-quic)',
+        'Unix socket to serve on (default: NAME.sock in $DST_QUIC_RUNTIME_DIR; else in /run/dst-quic for root, in $XDG_RUNTIME_DIR/dst-quic for others)',
       ).conflicts('listen'),
     )
     .addOption(

@@ -13,6 +13,8 @@ export class DeviceJournal implements SessionJournal {
   #file: DeviceFile;
   #device: DevicePart | undefined;
   #session: SessionRecord | undefined;
+  /** A save or a new size that comes late must not bring the record back. */
+  #ended = false;
 
   /** `left` is the record of a device that is taken over. */
   constructor(file: DeviceFile, left?: DeviceRecord) {
@@ -34,7 +36,7 @@ export class DeviceJournal implements SessionJournal {
 
   /** The kernel has no device of this session any more: there is nothing to continue. */
   end(): void {
-    this.#device = undefined;
+    this.#ended = true;
     this.#file.remove();
   }
 
@@ -43,6 +45,8 @@ export class DeviceJournal implements SessionJournal {
     this.end();
     this.release();
     this.#file = file;
+    this.#device = undefined;
+    this.#ended = false;
   }
 
   /** Lets others lock the device. */
@@ -51,7 +55,7 @@ export class DeviceJournal implements SessionJournal {
   }
 
   #write(): void {
-    if (this.#device === undefined || this.#session === undefined) return;
+    if (this.#ended || this.#device === undefined || this.#session === undefined) return;
     this.#file.save({ ...this.#device, session: this.#session });
   }
 }

@@ -92,11 +92,7 @@ function dialsOf({ place, certificatePath, identity }: DialerOptions): Dials {
   const { scheme, host, port } = place;
   // Where QUIC gets no answer, HTTP/3 would get none either: it goes over UDP as well.
   const protocols = scheme === undefined ? (['http/2'] as const) : (['http/3', 'http/2'] as const);
-  let loading: ReturnType<typeof loadWebTransport> | undefined;
-  const load = () => {
-    loading ??= loadWebTransport();
-    return loading;
-  };
+  const load = loadedOnce(loadWebTransport);
   return {
     quic: (request) => dialQuic({ host, port, trust, identity, ...request }),
     webtransport: async (request) => {
@@ -104,6 +100,18 @@ function dialsOf({ place, certificatePath, identity }: DialerOptions): Dials {
       return dialWebTransport({ host, port, trust, protocols, ...request });
     },
     load,
+  };
+}
+
+/** What succeeded once stays; what failed, as during an upgrade, is tried anew by the next call. */
+export function loadedOnce<T>(load: () => Promise<T>): () => Promise<T> {
+  let loading: Promise<T> | undefined;
+  return () => {
+    loading ??= load().catch((error: unknown) => {
+      loading = undefined;
+      throw error;
+    });
+    return loading;
   };
 }
 

@@ -43,6 +43,7 @@ export function addExportCommand(program: Command): void {
       '<store...>',
       'FILE, DEVICE or memory:SIZE; NAME=FILE to name it (a path with "=" in it begins with / or ./)',
     )
+    .usage('[options] [store...]')
     .option(
       '--name <name>',
       "what clients ask for (default: the file's name without its extension)",

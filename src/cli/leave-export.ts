@@ -1,12 +1,18 @@
-import type { RemoteDevice } from '../client/remote-device.js';
 import { DstError } from '../errors.js';
 import { resolvesWithin } from '../within.js';
+
+/** What of a device its end needs. */
+export interface LeavingDevice {
+  readonly capabilities: { readonly readOnly: boolean };
+  flush(): Promise<void>;
+  close(): Promise<void>;
+}
 
 /**
  * Flushes what was written and closes the device. Rejects with DST_E_UNFLUSHED where the export
  * does not confirm the flush within `timeoutMs`, or as a flush does; the device is closed then too.
  */
-export async function leaveExport(device: RemoteDevice, timeoutMs: number): Promise<void> {
+export async function leaveExport(device: LeavingDevice, timeoutMs: number): Promise<void> {
   try {
     if (device.capabilities.readOnly) return;
     if (!(await resolvesWithin(device.flush(), timeoutMs))) throw unflushed();

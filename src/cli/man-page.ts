@@ -17,8 +17,8 @@ const FILES: readonly Row[] = [
 ];
 
 const ENVIRONMENT: readonly Row[] = [
-  ['DST_QUIC_RUNTIME_DIR', 'a folder in place of /run/dst-quic'],
-  ['XDG_RUNTIME_DIR', 'for users other than root: sockets are in dst-quic in it'],
+  ['DST_QUIC_RUNTIME_DIR', 'a folder in place of the next one, and of /run/dst-quic'],
+  ['XDG_RUNTIME_DIR', 'for users other than root: in it is dst-quic, in place of /run/dst-quic'],
   ['STATE_DIRECTORY, XDG_STATE_HOME', 'where an export keeps who wrote last'],
   ['CACHE_DIRECTORY, XDG_CACHE_HOME', 'where a client keeps which transport worked'],
   ['NOTIFY_SOCKET', 'a service manager that is told READY=1 and STOPPING=1'],
@@ -32,14 +32,14 @@ const CONFIGURATION = [
   'says of the same.',
 ] as const;
 
-/** The page of one command, or of the program, as groff reads it. */
-export function manPage(command: Command): string {
+/** The page of one command, or of the program, as groff reads it; `date` is the day it is of. */
+export function manPage(command: Command, date: Date): string {
   const help = command.createHelp();
   const name = pageName(command);
   const { notes, examples } = helpTexts(command);
   const commands = help.visibleCommands(command).filter((each) => command.commands.includes(each));
   const lines = [
-    `.TH ${text(name.toUpperCase())} ${SECTION} "" "dst\\-quic ${VERSION}" "System Administration"`,
+    `.TH ${text(name.toUpperCase())} ${SECTION} ${date.toISOString().slice(0, 10)} "dst\\-quic ${VERSION}" "System Administration"`,
     ...section('Name', [`${text(name)} \\- ${text(lowerFirst(command.description()))}`]),
     ...section('Synopsis', [`.B ${text(help.commandUsage(command))}`]),
     ...section('Description', [text(command.description()), ...notes]),

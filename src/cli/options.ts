@@ -73,7 +73,7 @@ export class ConfigOption extends Option {
   constructor(resolveArgument?: ConfigOption['resolveArgument']) {
     super(
       '--config <file>',
-      'read options from this YAML file; those that are given here count instead',
+      'read options and arguments from this YAML file; what is given here counts instead',
     );
     this.resolveArgument = resolveArgument;
   }

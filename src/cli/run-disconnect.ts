@@ -9,20 +9,22 @@ import { parseTyped } from './exit.js';
 
 /** Ends one client, or detaches the device of a dead one. `what` is as `dst-quic status` shows it. */
 export async function runDisconnect(what: string, force: boolean): Promise<void> {
-  const { attached } = await listAttached();
-  const found = chooseAttached(attached, what);
-  if (found.orphan !== undefined) await disconnectOrphan(found.orphan.index, force);
+  const found = chooseAttached(await listAttached(), what);
+  if (found.orphanIndex !== undefined) await disconnectOrphan(found.orphanIndex, force);
   else if (found.socketPath !== undefined) await disconnectClient(found, found.socketPath, force);
   else throw unanswered(found);
 }
 
-/** Throws DST_E_NOT_ATTACHED or DST_E_AMBIGUOUS where it is not one. */
+/**
+ * Throws DST_E_NOT_ATTACHED or DST_E_AMBIGUOUS where it is not one, and DST_E_CLIENT_SILENT where
+ * it may be one that does not answer.
+ */
 export function chooseAttached(attached: readonly Attached[], what: string): Attached {
   const device = what.startsWith('/dev/') ? what : `/dev/${what}`;
   const here = attached.filter((each) => [what, device].includes(placeOf(each)));
   const found = here.length > 0 ? here : attached.filter(({ status }) => status.export === what);
   const [first, second] = found;
-  if (first === undefined) throw notAttached(what);
+  if (first === undefined) throw notAttached(what, attached);
   if (second === undefined) return first;
   throw new DstError(
     'DST_E_AMBIGUOUS',
@@ -30,8 +32,15 @@ export function chooseAttached(attached: readonly Attached[], what: string): Att
   );
 }
 
-function notAttached(what: string): DstError {
+function notAttached(what: string, attached: readonly Attached[]): DstError {
   if (what.startsWith('/dev/')) parseTyped(() => parseDeviceChoice(what));
+  const silent = attached.filter(({ status }) => status.state === 'silent' && !status.export);
+  if (silent.length > 0) {
+    return new DstError(
+      'DST_E_CLIENT_SILENT',
+      `no client that answers serves "${what}", and ${silent.map(placeOf).join(', ')} may, without an answer: see the log of that, or end it with "kill"`,
+    );
+  }
   return new DstError(
     'DST_E_NOT_ATTACHED',
     `no client of this user serves "${what}": see "dst-quic status", as root for what root attached`,
@@ -45,6 +54,15 @@ async function disconnectClient(
 ): Promise<void> {
   await askToDisconnect(socketPath, force);
   if (status.pid !== undefined) await waitForEnd(status.pid);
+  if (status.state !== 'connecting') return;
+  const left = await orphanOf(status.device);
+  if (left !== undefined) await disconnectOrphan(left, force);
+}
+
+/** What a client leaves that was about to take a device over, and was not connected yet. */
+async function orphanOf(device: string | undefined): Promise<number | undefined> {
+  const attached = device === undefined ? [] : await listAttached();
+  return attached.find(({ status }) => status.device === device)?.orphanIndex;
 }
 
 /** All is done by then: that the process is gone as well only spares scripts to wait for it. */
@@ -65,10 +83,10 @@ function isRunning(processId: number): boolean {
 }
 
 async function disconnectOrphan(index: number, force: boolean): Promise<void> {
-  const { session } = await detachOrphan(index, force);
-  if (!session.unflushed) return;
+  const record = await detachOrphan(index, force);
+  if (record?.session.unflushed === false) return;
   process.stderr.write(
-    'dst-quic: its client was gone, so that the export was not asked to flush: what was written last is lost if the machine of the export goes down before it does so by itself\n',
+    'dst-quic: its client was gone, so that the export was not asked to flush: what was written last may be lost if the machine of the export goes down before it does so by itself\n',
   );
 }
 

@@ -29,7 +29,7 @@ type Options = ConnectOptions & { readonly device: DeviceChoice };
  * A device that the kernel has from a client which is gone is taken over, with its session.
  */
 export async function serveDevice(address: string, options: Options, log: Log): Promise<void> {
-  await restartAsIoFlusher(log);
+  await restartAsIoFlusher(log, Object.values(options).map(String));
   const driver = await NbdDriver.open();
   try {
     const claimed = await claimDevice(options.device, address, kernelView(driver), log);
@@ -67,7 +67,7 @@ async function serveClaimed(parts: Claimed): Promise<void> {
   const readOnly = client.session.readOnly || isReadOnly(left);
   const session = { ...client.session, readOnly, onResized };
   const wait = left !== undefined || (options.wait ?? false);
-  const device = await connectClient({ ...client, session }, { wait, identity });
+  const device = await connectClient({ ...client, session }, { wait, identity, toServe: claimed });
   if (device === undefined) return;
   await guardMemory(log);
   // From here on a signal detaches the device, and must not leave it to nobody.
@@ -103,6 +103,7 @@ async function serve(
     disconnect: async (force) => {
       await served.detach(force);
       await served.end();
+      if (served.refused !== undefined) throw served.refused;
     },
     log,
   });
@@ -158,13 +159,25 @@ async function announce(
   { fresh, tune }: Preparations,
   log: Log,
 ): Promise<void> {
-  const { index } = served.attachment;
-  const { rotational } = device.capabilities;
-  const failures = await applyQueueSettings(index, { rotational, tune });
-  if (failures.length > 0) log.info({ failures }, `${served.path}: not all queue settings are set`);
-  if (fresh) await scanPartitions(index);
+  // Of a device that is taken over, programs wait for this client's answers, and the settings are
+  // those that it was attached with.
+  if (fresh) {
+    await settleQueue(served, device, tune, log);
+    await scanPartitions(served.attachment.index);
+  }
   printLine(`ready ${served.path}`);
   await tellService('READY=1', log);
+  if (!fresh) await settleQueue(served, device, tune, log);
+}
+
+async function settleQueue(
+  { attachment, path }: ServedDevice,
+  { capabilities: { rotational } }: RemoteDevice,
+  tune: boolean,
+  log: Log,
+): Promise<void> {
+  const failures = await applyQueueSettings(attachment.index, { rotational, tune });
+  if (failures.length > 0) log.info({ failures }, `${path}: not all queue settings are set`);
 }
 
 function deviceStatus(served: ServedDevice, client: Client, device: RemoteDevice) {

@@ -16,14 +16,10 @@ export function addStatusCommand(program: Command): void {
     .addHelpText('after', EXAMPLES)
     .action(async (_options: unknown, called: Command) => {
       const { json } = called.optsWithGlobals<StatusOptions>();
-      const { attached, silentProcessIds } = await listAttached();
-      for (const processId of silentProcessIds) {
-        process.stderr.write(`dst-quic: process ${processId} is a client and does not answer\n`);
-      }
+      const attached = await listAttached();
       if (json) printJson(attached.map(({ status }) => status));
       else if (attached.length > 0) printTable([HEADINGS, ...attached.map(row)]);
-      else if (silentProcessIds.length === 0)
-        process.stderr.write('dst-quic: nothing is attached\n');
+      else process.stderr.write('dst-quic: nothing is attached\n');
     });
 }
 
@@ -42,16 +38,17 @@ const UNKNOWN = '-';
 
 function row(attached: Attached): string[] {
   const { status } = attached;
-  const size = formatSize(status.sizeBytes);
+  const { sizeBytes } = status;
+  const size = sizeBytes === undefined ? UNKNOWN : formatSize(sizeBytes);
   return [
     placeOf(attached),
-    status.export,
-    status.address,
+    status.export ?? UNKNOWN,
+    status.address ?? UNKNOWN,
     ('transport' in status ? status.transport : undefined) ?? UNKNOWN,
     status.state,
     status.readOnly ? `${size} read-only` : size,
     'inFlight' in status ? `${status.inFlight}` : UNKNOWN,
-    status.since,
+    status.since ?? UNKNOWN,
   ];
 }
 
@@ -59,6 +56,7 @@ const EXAMPLES = `
 Example:
   $ dst-quic status --json
 
-States: connected; reconnecting, while I/O waits for the export; ended, when the export refuses
-the client for good and commands fail; starting; silent, when the client does not answer;
-orphaned, when the client is gone and I/O waits for the next "dst-quic connect --device".`;
+States: starting; connecting, until the export is reached first; connected; reconnecting, while
+I/O waits for the export; ended, when the export refuses the client for good and commands fail;
+silent, when the client does not answer; orphaned, when the client is gone and I/O waits for the
+next "dst-quic connect --device".`;

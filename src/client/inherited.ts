@@ -8,10 +8,10 @@ import { DstError } from '../errors.js';
 const NEXT_STEP =
   'acked writes may be lost: detach the device, check the file system, then connect again';
 
-/** The export lost its volatile cache before what was inherited had been flushed. */
+/** The export lost what it held, or may have, before what was inherited had been flushed. */
 export function inheritedCacheLost(): DstError {
   return replayLost(
-    "this client's last process ended, and the export's machine was restarted before a flush",
+    "this client's last process ended, and before a flush the export's machine was restarted or its disk failed",
   );
 }
 

@@ -32,9 +32,10 @@ export class InFlight {
   }
 
   /** A command always has room where it is alone, however large: it would wait for ever. */
-  hasRoom(bytes: number): boolean {
+  hasRoom(bytes: number, commands = 1): boolean {
     if (this.#commands === 0) return true;
-    return this.#commands < this.#commandsMax && this.#bytes + bytes <= this.#bytesMax;
+    const fits = this.#commands + commands <= this.#commandsMax;
+    return fits && this.#bytes + bytes <= this.#bytesMax;
   }
 
   enter(bytes: number): void {
@@ -45,13 +46,19 @@ export class InFlight {
 
   /** Calls all who wait, in the order in which they came; who still has no room waits again. */
   leave(bytes: number): void {
-    this.#commands -= 1;
-    this.#bytes -= bytes;
-    invariant(this.#commands >= 0 && this.#bytes >= 0, 'what leaves has entered');
-    if (this.#waiting.size === 0) return;
-    const waiting = [...this.#waiting];
-    this.#waiting.clear();
-    for (const wake of waiting) wake();
+    this.#leave(bytes, 1);
+  }
+
+  /**
+   * Has so much of what is in flight counted by another one from now on, where that has room
+   * for all of it. Returns whether it had.
+   */
+  handOver(to: InFlight, bytes: number, commands: number): boolean {
+    if (!to.hasRoom(bytes, commands)) return false;
+    to.#commands += commands;
+    to.#bytes += bytes;
+    this.#leave(bytes, commands);
+    return true;
   }
 
   /** Calls `wake` once, at the next `leave`. */
@@ -62,5 +69,15 @@ export class InFlight {
   /** Undoes `wait`. */
   forget(wake: () => void): void {
     this.#waiting.delete(wake);
+  }
+
+  #leave(bytes: number, commands: number): void {
+    this.#commands -= commands;
+    this.#bytes -= bytes;
+    invariant(this.#commands >= 0 && this.#bytes >= 0, 'what leaves has entered');
+    if (this.#waiting.size === 0) return;
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const wake of waiting) wake();
   }
 }

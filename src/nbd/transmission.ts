@@ -40,6 +40,13 @@ export interface TransmissionOptions {
   readonly shared: InFlight;
   readonly writer: ReplyWriter;
   readonly link: Link;
+  /**
+   * Whether the client is gone already, though some of what it sent is still to be read. Asked
+   * before any of that is executed, in the same turn of the event loop.
+   */
+  readonly hungUp?: () => boolean;
+  /** Runs commands that are answered without data; straight on the device unless given. */
+  readonly run?: typeof runCommand;
   readonly failures: FailureLog;
   readonly log: Log;
 }
@@ -58,9 +65,11 @@ export class Transmission implements RequestHandler {
   readonly #device: BlockDevice;
   readonly #session: Session;
   readonly #own: InFlight;
-  readonly #shared: InFlight;
+  #shared: InFlight;
   readonly #writer: ReplyWriter;
   readonly #link: Link;
+  readonly #hungUp: () => boolean;
+  readonly #run: typeof runCommand;
   readonly #failures: FailureLog;
   readonly #log: Log;
   readonly #parser = new RequestParser(this);
@@ -81,6 +90,8 @@ export class Transmission implements RequestHandler {
     this.#shared = options.shared;
     this.#writer = options.writer;
     this.#link = options.link;
+    this.#hungUp = options.hungUp ?? (() => false);
+    this.#run = options.run ?? runCommand;
     this.#failures = options.failures;
     this.#log = options.log;
   }
@@ -94,6 +105,7 @@ export class Transmission implements RequestHandler {
   receive(chunk: Buffer): void {
     invariant(!this.#parser.waiting, 'a paused socket delivers nothing');
     if (this.#stopped) return;
+    this.#lookForHangUp();
     const consumed = this.#parser.push(chunk);
     if (!this.#parser.waiting) return;
     this.#rest = chunk.subarray(consumed);
@@ -103,6 +115,7 @@ export class Transmission implements RequestHandler {
   /** Tries again after a bound was reached; does nothing where none was. */
   readonly proceed = (): void => {
     if (!this.#parser.waiting || this.#stopped) return;
+    this.#lookForHangUp();
     const consumed = this.#parser.push(this.#rest);
     this.#rest = this.#rest.subarray(consumed);
     if (!this.#parser.waiting) this.#link.resume();
@@ -127,12 +140,24 @@ export class Transmission implements RequestHandler {
     this.stop();
   }
 
+  /**
+   * The client is gone, though some of what it sent may still be to be read. What it has in
+   * flight counts against another bound than the shared one from now on, where that has room.
+   */
+  leaveBehind(room: InFlight): void {
+    this.#dead = true;
+    this.proceed();
+    const { bytes, commands } = this.#own;
+    if (this.#shared.handOver(room, bytes, commands)) this.#shared = room;
+  }
+
   judge(request: Request): Verdict {
     if (request.command === NBD_CMD_DISC) {
       this.#disconnected = true;
       this.stop();
       return 'end';
     }
+    if (this.#dead) return 'discard';
     // The socket's 'drain' leads to `proceed`.
     if (this.#writer.backlogBytes > NBD_REPLY_QUEUE_BYTES_MAX) return 'wait';
     const refusal = refusalOf(request, this.#session);
@@ -146,6 +171,10 @@ export class Transmission implements RequestHandler {
   }
 
   execute(request: Request, payload: readonly Buffer[]): void {
+    if (this.#dead) {
+      this.#leave(request);
+      return;
+    }
     try {
       this.#start(request, payload);
     } catch (error) {
@@ -154,6 +183,7 @@ export class Transmission implements RequestHandler {
   }
 
   refuse(request: Request): void {
+    if (this.#dead) return;
     const refusal = this.#refusal;
     invariant(refusal !== undefined, 'a refused request has a refusal');
     this.#log.debug({ errno: refusal.errno }, `refused: ${refusal.message}`);
@@ -162,6 +192,14 @@ export class Transmission implements RequestHandler {
 
   garbage(what: string): void {
     this.#link.drop(what);
+  }
+
+  /**
+   * Of what is left to be read of a client that is gone nothing is executed: it may have sent
+   * it anew elsewhere, and written something newer since. But NBD_CMD_DISC still counts.
+   */
+  #lookForHangUp(): void {
+    if (!this.#dead) this.#dead = this.#hungUp();
   }
 
   #judgeRefused(request: Request, refusal: Refusal): Verdict {
@@ -185,7 +223,7 @@ export class Transmission implements RequestHandler {
         .blockStatus(offset, lengthBytes)
         .then((extents) => this.#haveStatus(request, extents), failed);
     } else {
-      runCommand(this.#device, request, pieces).then(() => this.#succeeded(request), failed);
+      this.#run(this.#device, request, pieces).then(() => this.#succeeded(request), failed);
     }
   }
 

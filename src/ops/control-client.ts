@@ -27,7 +27,7 @@ export interface FoundClients {
   readonly silent: readonly string[];
 }
 
-/** Asks all clients of this user how they do. Sockets of dead ones are passed over. */
+/** Asks all clients of this user how they do. Those of dead ones, and of others, are passed over. */
 export async function findClients(timeoutMs = CONTROL_STATUS_TIMEOUT_MS): Promise<FoundClients> {
   const paths = socketPaths();
   const answers = await Promise.all(paths.map((path) => askStatus(path, timeoutMs)));
@@ -67,11 +67,12 @@ function socketPaths(): string[] {
 async function askStatus(
   socketPath: string,
   timeoutMs: number,
-): Promise<FoundClient | 'gone' | 'silent'> {
+): Promise<FoundClient | 'gone' | 'not ours' | 'silent'> {
   try {
     const answer = await ask(socketPath, 'GET', STATUS_PATH, AbortSignal.timeout(timeoutMs));
     return { socketPath, status: readClientStatus(answer) };
   } catch (error) {
+    if (failedWith(error, 'EACCES', 'EPERM')) return 'not ours';
     if (!failedWith(error, 'ECONNREFUSED', 'ENOENT')) return 'silent';
     await removeIfNamedByProcess(socketPath);
     return 'gone';

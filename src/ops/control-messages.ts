@@ -10,7 +10,7 @@ export const STATUS_PATH = '/status';
 export const DISCONNECT_PATH = '/disconnect';
 export const FORCE_PARAMETER = 'force';
 
-const STATES = ['connected', 'reconnecting', 'ended'] as const;
+const STATES = ['connecting', 'connected', 'reconnecting', 'ended'] as const;
 
 /** How a client does, as it says itself. `dst-quic status --json` prints it as it is. */
 export interface ClientStatus {
@@ -25,16 +25,20 @@ export interface ClientStatus {
   readonly address: string;
   /** What carries the session, or carried it last. */
   readonly transport?: string | undefined;
-  /** "ended": the export will not have it any more, and commands fail. */
+  /**
+   * "connecting": it has not reached its export yet, and serves nothing. "ended": the export
+   * will not have it any more, and commands fail.
+   */
   readonly state: (typeof STATES)[number];
-  readonly sizeBytes: number;
+  /** Not known to a client that has never been connected. */
+  readonly sizeBytes?: number | undefined;
   readonly readOnly: boolean;
   /** Commands without an answer, and their payload. */
   readonly inFlight: number;
   readonly inFlightBytes: number;
   /** Acknowledged changes that no flush covers yet. */
   readonly unflushedBytes: number;
-  /** When it began to serve (ISO 8601). */
+  /** When it began to serve, or to connect (ISO 8601). */
   readonly since: string;
 }
 
@@ -52,7 +56,7 @@ export function readClientStatus(answer: unknown): ClientStatus {
     address: text('address'),
     ...textIfThere('transport'),
     state: fields.oneOf('state', STATES),
-    sizeBytes: fields.integer('sizeBytes', DEVICE_BYTES_MAX),
+    ...(fields.has('sizeBytes') && { sizeBytes: fields.integer('sizeBytes', DEVICE_BYTES_MAX) }),
     readOnly: fields.flag('readOnly'),
     inFlight: count('inFlight'),
     inFlightBytes: count('inFlightBytes'),

@@ -6,17 +6,19 @@ import { NbdDriver } from '../nbd/kernel/driver.js';
 import { scanPartitions } from '../nbd/kernel/partitions.js';
 import { controlSocketPath } from './control-server.js';
 import { DeviceFile, type DeviceRecord } from './device-record.js';
-import { waitsInKernel } from './orphan.js';
+import { isLeftInKernel, waitsInKernel } from './orphan.js';
 
 /** What detaching asks of the kernel: one seam, so that tests need none. */
 export interface OrphanKernel {
   waitsInKernel(record: DeviceRecord): Promise<boolean>;
+  isLeftInKernel(index: number): Promise<boolean>;
   whoUses(index: number): Promise<string[]>;
   disconnect(index: number): Promise<void>;
 }
 
 const KERNEL: OrphanKernel = {
   waitsInKernel,
+  isLeftInKernel,
   whoUses,
   disconnect: async (index) => {
     const driver = await NbdDriver.open();
@@ -32,7 +34,7 @@ const KERNEL: OrphanKernel = {
 
 /**
  * Detaches a device whose client is gone, and forgets it: I/O that waited fails. Returns the
- * record that there was.
+ * record that there was, if one of use.
  *
  * Throws DST_E_DEVICE_BUSY where it is in use, unless by `force`; DST_E_DEVICE_IN_USE where a
  * client has come for it, and DST_E_NOT_ATTACHED where it is gone meanwhile; what the kernel says.
@@ -41,11 +43,11 @@ export async function detachOrphan(
   index: number,
   force: boolean,
   kernel: OrphanKernel = KERNEL,
-): Promise<DeviceRecord> {
+): Promise<DeviceRecord | undefined> {
   const file = await DeviceFile.lock(index);
   try {
     const record = file.load();
-    if (record === undefined || !(await kernel.waitsInKernel(record))) {
+    if (!(await waits(index, record, kernel))) {
       throw new DstError('DST_E_NOT_ATTACHED', `${devicePath(index)} is detached already`);
     }
     if (!force) refuseInUse(index, await kernel.whoUses(index));
@@ -57,6 +59,15 @@ export async function detachOrphan(
   } finally {
     file.release();
   }
+}
+
+async function waits(
+  index: number,
+  record: DeviceRecord | undefined,
+  kernel: OrphanKernel,
+): Promise<boolean> {
+  if (record !== undefined && (await kernel.waitsInKernel(record))) return true;
+  return kernel.isLeftInKernel(index);
 }
 
 function refuseInUse(index: number, uses: readonly string[]): void {

@@ -3,7 +3,7 @@ import {
   fstatSync,
   ftruncateSync,
   openSync,
-  readFileSync,
+  readSync,
   rmSync,
   statSync,
   writeSync,
@@ -12,12 +12,16 @@ import { setTimeout } from 'node:timers/promises';
 import { systemCalls } from '../block/system-calls.js';
 import { failedWith } from '../block/system-error.js';
 import { DEVICE_LOCK_RETRY_MS } from '../limits.js';
+import { unusableFolder } from './runtime-folder.js';
 
 const LOCK_SH = 1;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 
 const FILE_MODE = 0o600;
+
+/** Linux has ids up to 2^22. */
+const PROCESS_ID_BYTES_MAX = 16;
 
 /** Who holds a lock; the process is not known in the moment in which it takes it. */
 export interface LockHolder {
@@ -39,26 +43,37 @@ export class DeviceLock {
 
   /**
    * Takes the lock, or says who has it. Tries for `patienceMs`: a process that was killed has its
-   * locks until its memory is gone, and whoever only looks has one for a moment.
+   * locks until its memory is gone, and whoever only looks has one for a moment. Throws
+   * DST_E_RUNTIME_FOLDER where there can be no such file.
    */
   static async take(path: string, patienceMs: number): Promise<DeviceLock | LockHolder> {
     const deadlineMs = performance.now() + patienceMs;
     for (;;) {
-      const fd = openSync(path, 'a+', FILE_MODE);
-      if (!(await flocked(fd, LOCK_EX))) {
-        const holder = holderNamedIn(fd);
+      const fd = openLockFile(path);
+      let holder: LockHolder | undefined;
+      try {
+        if (!(await flocked(fd, LOCK_EX))) holder = holderNamedIn(fd);
+        else if (isStillAt(fd, path)) return DeviceLock.#taken(path, fd);
+        // Else its last holder removed it after we had opened it.
+      } catch (error) {
         closeSync(fd);
-        if (performance.now() >= deadlineMs) return holder;
-        await setTimeout(DEVICE_LOCK_RETRY_MS);
-      } else if (isStillAt(fd, path)) {
-        ftruncateSync(fd);
-        writeSync(fd, `${process.pid}\n`);
-        return new DeviceLock(path, fd);
-      } else {
-        // Its last holder removed it after we had opened it.
-        closeSync(fd);
+        throw error;
       }
+      closeSync(fd);
+      if (holder === undefined) continue;
+      if (performance.now() >= deadlineMs) return holder;
+      await setTimeout(DEVICE_LOCK_RETRY_MS);
     }
+  }
+
+  static #taken(path: string, fd: number): DeviceLock {
+    try {
+      ftruncateSync(fd);
+      writeSync(fd, `${process.pid}\n`);
+    } catch {
+      // Where the disk is full the lock counts all the same: others only cannot name its holder.
+    }
+    return new DeviceLock(path, fd);
   }
 
   /** Who holds the lock at `path`; undefined where nobody does. */
@@ -79,9 +94,21 @@ export class DeviceLock {
   /** Removes the file, while nobody else can have the lock, and lets go. */
   release(): void {
     if (this.#fd === undefined) return;
-    rmSync(this.#path, { force: true });
+    try {
+      rmSync(this.#path, { force: true });
+    } catch {
+      // A file that nobody has locked is in nobody's way.
+    }
     closeSync(this.#fd);
     this.#fd = undefined;
+  }
+}
+
+function openLockFile(path: string): number {
+  try {
+    return openSync(path, 'a+', FILE_MODE);
+  } catch (error) {
+    throw unusableFolder(`${path} cannot be opened`, error);
   }
 }
 
@@ -103,6 +130,7 @@ function isStillAt(fd: number, path: string): boolean {
 }
 
 function holderNamedIn(fd: number): LockHolder {
-  const text = readFileSync(fd, 'utf8').trim();
+  const bytes = Buffer.alloc(PROCESS_ID_BYTES_MAX);
+  const text = bytes.toString('latin1', 0, readSync(fd, bytes, 0, bytes.length, 0)).trim();
   return { processId: /^\d+$/.test(text) ? Number(text) : undefined };
 }

@@ -143,41 +143,44 @@ export class DeviceFile {
   }
 }
 
-/** A device that has a record. */
-export interface AttachedDevice {
-  readonly record: DeviceRecord;
-  /** Whether a client serves it: else it waits for one. */
+/** A device that a client has locked, or has left a record of. */
+export interface KnownDevice {
+  readonly index: number;
+  /** None yet where its client is still connecting; none of use where it is damaged. */
+  readonly record: DeviceRecord | undefined;
+  /** Whether a client has it: else it waits for one. */
   readonly served: boolean;
   /** That client, where it is known. */
   readonly processId: number | undefined;
 }
 
 /**
- * The devices of this user that have a record, by their index. Without a client they may be
- * waiting for one in the kernel, or be detached: ask the kernel. Nothing is locked or changed.
+ * The devices of this user that have a client or a record, by their index. Without a client they
+ * may be waiting for one in the kernel, or be detached: ask the kernel. Nothing is changed.
  */
-export async function attachedDevices(): Promise<AttachedDevice[]> {
-  const found: AttachedDevice[] = [];
-  for (const index of recordedIndexes()) {
+export async function knownDevices(): Promise<KnownDevice[]> {
+  const found: KnownDevice[] = [];
+  for (const index of notedIndexes()) {
     const holder = await DeviceLock.holder(lockPath(index));
     const record = recordOrNone(index);
-    if (record === undefined) continue;
-    found.push({ record, served: holder !== undefined, processId: holder?.processId });
+    const served = holder !== undefined;
+    if (!served && record === undefined) continue;
+    found.push({ index, record, served, processId: holder?.processId });
   }
   return found;
 }
 
-function recordedIndexes(): number[] {
+function notedIndexes(): number[] {
   let names: string[];
   try {
     names = readdirSync(devicesFolder());
   } catch {
     return [];
   }
-  return names
-    .map((name) => Number(/^nbd(\d+)\.json$/.exec(name)?.[1] ?? Number.NaN))
-    .filter((index) => index <= KERNEL_DEVICE_INDEX_MAX)
-    .sort((a, b) => a - b);
+  const indexes = names
+    .map((name) => Number(/^nbd(\d+)\.(?:json|lock)$/.exec(name)?.[1] ?? Number.NaN))
+    .filter((index) => index <= KERNEL_DEVICE_INDEX_MAX);
+  return [...new Set(indexes)].sort((a, b) => a - b);
 }
 
 function recordOrNone(index: number): DeviceRecord | undefined {

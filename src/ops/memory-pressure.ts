@@ -51,9 +51,10 @@ async function bind(): Promise<Native> {
  * before any of our code runs: so the process sets it and executes itself anew, keeping its id,
  * and this does not return. It returns in the new one, or where it may not be (CAP_SYS_RESOURCE).
  *
- * To be called before anything is opened, locked or said.
+ * To be called before anything is opened, locked or said. Files that `words`, or those of the
+ * command line, name by their numbers stay open.
  */
-export async function restartAsIoFlusher(log: Log): Promise<void> {
+export async function restartAsIoFlusher(log: Log, words: readonly string[] = []): Promise<void> {
   const native = await bind();
   if (isIoFlusher(native)) return;
   if (native.prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) !== 0 || !isIoFlusher(native)) {
@@ -64,7 +65,7 @@ export async function restartAsIoFlusher(log: Log): Promise<void> {
     return;
   }
   const argv = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
-  for (const fd of inheritedDescriptors(argv)) native.fcntl(fd, F_SETFD, 0);
+  for (const fd of inheritedDescriptors([...argv, ...words])) native.fcntl(fd, F_SETFD, 0);
   native.execv(process.execPath, [...argv, null]);
   log.warn(
     { reason: getSystemErrorName(-native.errno()) },

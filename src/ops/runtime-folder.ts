@@ -46,11 +46,16 @@ export function makeRuntimeFolder(folder: string): void {
   try {
     mkdirSync(folder, { recursive: true, mode: FOLDER_MODE });
   } catch (cause) {
-    const why = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause);
-    throw new DstError(
-      'DST_E_RUNTIME_FOLDER',
-      `${folder} cannot be made (${why}): set DST_QUIC_RUNTIME_DIR to a folder that you may write`,
-      { cause },
-    );
+    throw unusableFolder(`${folder} cannot be made`, cause);
   }
+}
+
+/** DST_E_RUNTIME_FOLDER: `what` of a file or folder in the runtime folder failed. */
+export function unusableFolder(what: string, cause: unknown): DstError {
+  const why = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause);
+  return new DstError(
+    'DST_E_RUNTIME_FOLDER',
+    `${what} (${why}): make room and see that you may write there, or set DST_QUIC_RUNTIME_DIR to another folder`,
+    { cause },
+  );
 }

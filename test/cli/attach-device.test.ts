@@ -202,6 +202,7 @@ test('at the end all is flushed to the export, and there is no record that a lat
   await Promise.all([served.end(), served.end()]);
   assert.equal(store.commands.at(-1)?.name, 'flush');
   journal.save(deviceRecord().session);
+  journal.describe(deviceRecord());
   assert.equal(file.load(), undefined);
   await assert.rejects(device.flush(), failsWith('DST_E_CLOSED'));
 });

@@ -1,12 +1,20 @@
 import assert from 'node:assert/strict';
+import { closeSync, openSync } from 'node:fs';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { systemCalls } from '../../src/block/system-calls.js';
 import { claimDevice, type KernelView } from '../../src/cli/claim-device.js';
+import { DEVICE_LOCK_RETRY_MS } from '../../src/limits.js';
 import { silentLog } from '../../src/log.js';
 import type { DeviceChoice } from '../../src/nbd/kernel/device-name.js';
 import { DeviceFile, type DeviceRecord } from '../../src/ops/device-record.js';
 import { backendName, waitsInKernel } from '../../src/ops/orphan.js';
+import { devicesFolder } from '../../src/ops/runtime-folder.js';
 import { deviceRecord, ownRuntimeFolder } from '../ops/support.js';
 import { failsWith } from '../transport/fixtures.js';
+
+/** flock(2). */
+const LOCK_SH = 1;
 
 const ADDRESS = 'quic://storage.example:4433/disk';
 const OURS = backendName(deviceRecord().session.id);
@@ -36,6 +44,7 @@ function setUp(t: TestContext, { attached = [], owner, ...kernel }: Kernel = {})
         backendOf: async () => backend,
         ownerOf: async () => owner,
       }),
+    isLeftInKernel: async () => owner === undefined && backend !== undefined,
     ownerOf: async () => owner,
   };
   const claim = async (choice: DeviceChoice, address = ADDRESS) => {
@@ -88,7 +97,7 @@ const NBD_CLIENT = { processId: 12, name: 'nbd-client' };
 
 for (const [what, kernel, words] of [
   ['that another program serves', { backend: undefined, owner: NBD_CLIENT }, /12 \(nbd-client\)/],
-  ['of another session', { backend: backendName(Buffer.alloc(16)) }, /a process that is gone/],
+  ['of another session', { backend: backendName(Buffer.alloc(16)) }, /gone.*"dst-quic disconnect/],
 ] as const) {
   test(`a device ${what} is not taken`, async (t) => {
     const { claim } = setUp(t, { attached: [3], ...kernel });
@@ -123,6 +132,16 @@ test('auto takes over the device that waits for the same store', async (t) => {
   await leave(deviceRecord({ index: 1, address: 'elsewhere/disk' }), deviceRecord({ index: 2 }));
   const { index, left } = await claim('auto');
   assert.deepEqual({ index, left }, { index: 2, left: deviceRecord({ index: 2 }) });
+});
+
+test('auto waits for who only looks whether a device has a client', async (t) => {
+  const { claim } = setUp(t, { attached: [2] });
+  await leave(deviceRecord({ index: 2 }));
+  const looking = openSync(join(devicesFolder(), 'nbd2.lock'), 'a');
+  const { flock } = await systemCalls();
+  await flock(looking, LOCK_SH);
+  setTimeout(() => closeSync(looking), DEVICE_LOCK_RETRY_MS);
+  assert.equal((await claim('auto')).index, 2);
 });
 
 test('auto takes a free device where none waits, and none that another client is about to take', async (t) => {

@@ -1,6 +1,6 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -12,10 +12,12 @@ import { REPOSITORY_ROOT } from '../support/paths.js';
 /** The command as it was built beside these tests. */
 export const MAIN = fileURLToPath(new URL('../../src/cli/main.cjs', import.meta.url));
 
+const HUGE_PAGES = '/sys/kernel/mm/transparent_hugepage/enabled';
+
 /** What bin/dst-quic tells Node: the tests run it as users do, on a Node of their choice. */
 const NODE_FLAGS: readonly string[] =
   readFileSync(join(REPOSITORY_ROOT, 'bin/dst-quic'), 'utf8')
-    .replace('$pages', 'silent')
+    .replace('$pages', existsSync(HUGE_PAGES) ? 'silent' : 'off')
     .split('exec node')[1]
     ?.match(/--[a-z-]+(=\w+)?/g) ?? [];
 

@@ -10,10 +10,15 @@ import { temporaryFolder } from './command.js';
 
 const PROGRAM = createProgram();
 
+/** Looks for devices in the current folder rather than in /dev. */
+function withDevicesHere(completion: string): string {
+  return completion.replaceAll('/dev/nbd*', './nbd*');
+}
+
 /** What bash offers for the last of these words, in this folder. */
 function offered(words: readonly string[], cwd?: string): string[] {
   const script = `compopt() { :; }
-${bashCompletion(PROGRAM)}
+${withDevicesHere(bashCompletion(PROGRAM))}
 COMP_WORDS=(dst-quic "$@") COMP_CWORD=$#
 _dst_quic
 printf '%s\\n' "\${COMPREPLY[@]}"`;
@@ -44,6 +49,29 @@ describe('bash completes', { skip: skipWithout('bash') }, () => {
     assert.deepEqual(offered(['connect', '--device', 'au']), ['auto']);
   });
 
+  test('what follows a value of an option of the program, which may be a command by its name', () => {
+    assert.deepEqual(offered(['--log-level', 'info', 'status', '--js']), ['--json']);
+    assert.deepEqual(offered(['--log-level', '=', 'info', 'status', '--js']), ['--json']);
+    assert.deepEqual(offered(['--log-level', 'info', 'stat']), ['status']);
+    assert.deepEqual(offered(['--log-format', '']), ['text', 'json']);
+  });
+
+  test('a value behind "="', (t) => {
+    const folder = temporaryFolder(t);
+    writeFileSync(join(folder, 'export.yaml'), '');
+    assert.deepEqual(offered(['export', '--config', '=', 'ex'], folder), ['export.yaml']);
+    assert.deepEqual(offered(['export', '--config', '='], folder), ['export.yaml']);
+    assert.deepEqual(offered(['connect', '--device', '=', 'au'], folder), ['auto']);
+  });
+
+  test('devices, where an option or argument may be one', (t) => {
+    const folder = temporaryFolder(t);
+    writeFileSync(join(folder, 'nbd0'), '');
+    assert.deepEqual(offered(['connect', '--device', ''], folder), ['./nbd0', 'auto']);
+    assert.deepEqual(offered(['disconnect', './n'], folder), ['./nbd0']);
+    assert.deepEqual(offered(['status', './n'], folder), []);
+  });
+
   test('files, where an option or argument is one', (t) => {
     const folder = temporaryFolder(t);
     writeFileSync(join(folder, 'two words.pem'), '');
@@ -67,9 +95,11 @@ describe('completions for other shells', () => {
 
   test('fish completes', { skip: skipWithout('fish') }, (t) => {
     const folder = temporaryFolder(t);
-    writeFileSync(join(folder, 'dst-quic.fish'), fishCompletion(PROGRAM));
+    writeFileSync(join(folder, 'dst-quic.fish'), withDevicesHere(fishCompletion(PROGRAM)));
+    writeFileSync(join(folder, 'nbd0'), '');
     const script = `source dst-quic.fish
-complete -C 'dst-quic conn'; complete -C 'dst-quic connect --log-format '; complete -C 'dst-quic connect --tak'`;
+complete -C 'dst-quic conn'; complete -C 'dst-quic connect --log-format '; complete -C 'dst-quic connect --tak'
+complete -C 'dst-quic disconnect ./n'`;
     const { stdout, stderr } = spawnSync('fish', ['--no-config', '-c', script], {
       cwd: folder,
       env: { ...process.env, HOME: folder },
@@ -77,12 +107,16 @@ complete -C 'dst-quic conn'; complete -C 'dst-quic connect --log-format '; compl
     });
     assert.equal(stderr, '');
     const words = stdout.split('\n').map((line) => line.split('\t')[0]);
-    assert.deepEqual(words, ['connect', 'json', 'text', '--takeover', '']);
+    assert.deepEqual(words, ['connect', 'json', 'text', '--takeover', './nbd0', '']);
   });
 
   test('the devices of the kernel are offered where one is asked for', () => {
     assert.match(bashCompletion(PROGRAM), /'connect --device'\) .*'\/dev\/nbd\*'/);
     assert.match(zshCompletion(PROGRAM), /--device=.*_files -g "\/dev\/nbd\*"/);
+    assert.match(
+      zshCompletion(PROGRAM),
+      / disconnect\)[^;]*'\*:what:\{_files -g "\/dev\/nbd\*"\}'/,
+    );
     assert.match(fishCompletion(PROGRAM), / -l device .*\/dev\/nbd\*/);
   });
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
+import { configOptionOf } from '../../src/cli/config-schema.js';
 import { UsageError } from '../../src/cli/exit.js';
 import { createProgram } from '../../src/cli/program.js';
 import { CONFIG_FILE_BYTES_MAX } from '../../src/limits.js';
@@ -177,15 +178,27 @@ describe('the command line', () => {
   });
 
   test('must give what the file leaves open', async (t) => {
-    const missing = /required option '--cert <file>' not specified/;
-    await assert.rejects(parse(t, 'connect', 'address: h/x\n'), missing);
-    await assert.rejects(parse(t, 'connect', 'cert: c\n'), /missing required argument 'address'/);
+    const option = /required option '--cert <file>' not specified; it is not in \S+a\.yaml either/;
+    await assert.rejects(parse(t, 'connect', 'address: h/x\n'), option);
+    const argument = /missing required argument 'address'; it is not in \S+a\.yaml either/;
+    await assert.rejects(parse(t, 'connect', 'cert: c\n'), argument);
   });
 });
 
-test('options of one file that exclude each other are refused', async (t) => {
-  const text = 'address: h/x\ncert: c\nsocket: s\nlisten: 127.0.0.1:1\n';
-  await assert.rejects(parse(t, 'connect', text), /cannot be used with option '--listen/);
+test('a key that asks for help prints none', async (t) => {
+  const printed = t.mock.method(process.stdout, 'write', () => true);
+  await refusal(t, 'connect', 'help: true\n').finally(() => printed.mock.restore());
+  assert.deepEqual(
+    printed.mock.calls.map((call) => `${call.arguments[0]}`).filter((text) => /usage/i.test(text)),
+    [],
+  );
+});
+
+test('what a file may give is not shown as required', () => {
+  for (const command of createProgram().commands) {
+    if (configOptionOf(command) === undefined) continue;
+    assert.doesNotMatch(command.createHelp().commandUsage(command), /</);
+  }
 });
 
 const REFUSED: readonly (readonly [string, 'export' | 'connect', string, string])[] = [
@@ -248,6 +261,18 @@ const REFUSED: readonly (readonly [string, 'export' | 'connect', string, string]
     'export',
     'stores:\n  - memory:1M\n  - x=\n',
     '3: "x=" has no file: write NAME=FILE or FILE',
+  ],
+  [
+    'options that exclude each other',
+    'connect',
+    'address: h/x\ncert: c\nsocket: s\nlisten: 127.0.0.1:1\n',
+    '4: "listen" cannot be used with "socket" (line 3)',
+  ],
+  [
+    'a path that is empty',
+    'connect',
+    "address: h/x\nsocket: ''\n",
+    '2: "socket" is empty: name a file, or leave the line out',
   ],
   ['a list for one value', 'export', 'name: [a, b]\n', '1: "name" takes one value, and not a list'],
   [

@@ -43,6 +43,15 @@ test('what is not attached is said to be not', () => {
   assert.throws(() => chooseAttached(ALL, '/dev/nbd2p1'), failsWith('DST_E_DEVICE_NAME'));
 });
 
+test('clients that do not answer are named where it may be one of them', () => {
+  const silent: Attached = { status: { pid: 12, state: 'silent' } };
+  assert.equal(chooseAttached([...ALL, silent], 'data'), SOCKET);
+  assert.throws(() => chooseAttached([...ALL, silent], 'other'), {
+    code: 'DST_E_CLIENT_SILENT',
+    message: /serves "other", and process 12 may/,
+  });
+});
+
 test('a client that goes on has its reason printed', async (t) => {
   ownRuntimeFolder(t);
   const forces: boolean[] = [];

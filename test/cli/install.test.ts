@@ -1,7 +1,7 @@
 /** What `make install` puts in place, and that it works from there. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -10,18 +10,25 @@ import { VERSION } from '../../src/version.js';
 import { suiteCleanup } from '../support/cleanup.js';
 import { REPOSITORY_ROOT } from '../support/paths.js';
 import { skipWithout } from '../support/tools.js';
-import { runCommand, temporaryFolder } from './command.js';
+import { temporaryFolder } from './command.js';
 
 /** Where these tests were compiled to. */
 const BUILT = relative(REPOSITORY_ROOT, fileURLToPath(new URL('../..', import.meta.url)));
 
-function make(target: string, folder: string): void {
+/** As root with a umask that lets nobody else read. */
+function make(target: string, folder: string, path = process.env.PATH) {
   const words = [target, `DESTDIR=${folder}`, 'PREFIX=/opt/dst', `BUILT=${BUILT}`];
-  const { status, stderr } = spawnSync('make', ['--silent', ...words, `NODE=${process.execPath}`], {
+  const command = ['make', '--silent', ...words, `NODE=${process.execPath}`];
+  return spawnSync('sh', ['-c', 'umask 077; exec "$@"', 'sh', ...command], {
     cwd: REPOSITORY_ROOT,
+    env: { ...process.env, PATH: path },
     encoding: 'utf8',
   });
-  assert.equal(status, 0, stderr);
+}
+
+function versionOf(program: string) {
+  const environment = { PATH: `${dirname(process.execPath)}:${process.env.PATH}` };
+  return spawnSync(program, ['--version'], { env: environment, encoding: 'utf8' });
 }
 
 function filesIn(folder: string): string[] {
@@ -38,17 +45,25 @@ describe('make install', { skip: skipWithout('make', 'tar', 'npm') }, () => {
   before(() => {
     destination = temporaryFolder(cleanup);
     prefix = join(destination, 'opt/dst');
-    make('install-built', destination);
+    const { status, stderr } = make('install-built', destination);
+    assert.equal(status, 0, stderr);
   });
 
   test('puts a command there that runs', () => {
-    const environment = { PATH: `${dirname(process.execPath)}:${process.env.PATH}` };
-    const { stdout, stderr } = spawnSync(join(prefix, 'bin/dst-quic'), ['--version'], {
-      env: environment,
-      encoding: 'utf8',
-    });
+    const { stdout, stderr } = versionOf(join(prefix, 'bin/dst-quic'));
     assert.equal(stderr, '');
     assert.equal(stdout, `${VERSION}\n`);
+  });
+
+  test('puts nothing there that others may not read', () => {
+    const top = join(destination, 'opt');
+    const paths = readdirSync(top, { recursive: true, encoding: 'utf8' });
+    const unreadable = ['', ...paths].filter((path) => {
+      const stats = lstatSync(join(top, path));
+      const needed = stats.isDirectory() ? 0o055 : 0o044;
+      return (stats.mode & needed) !== needed;
+    });
+    assert.deepEqual(unreadable, []);
   });
 
   test('puts what a command needs there, and not what developers do', () => {
@@ -89,12 +104,11 @@ describe('make install', { skip: skipWithout('make', 'tar', 'npm') }, () => {
       // An empty file is taken, and leaves open what the command must have.
       const path = join(temporaryFolder(t), 'empty.conf');
       writeFileSync(path, '');
-      const { code, stderr } = await runCommand(
-        t,
+      const parsing = createProgram().parseAsync(
         words.map((word) => word.replace(file, path)),
+        { from: 'user' },
       );
-      assert.equal(code, 2);
-      assert.match(stderr, /missing required argument|required option '--cert <file>'/);
+      await assert.rejects(parsing, /missing required argument|required option '--cert <file>'/);
     });
   }
 
@@ -118,9 +132,18 @@ describe('make install', { skip: skipWithout('make', 'tar', 'npm') }, () => {
     assert.equal(verified.status, 0);
   });
 
+  test('leaves what is installed where it cannot install', (t) => {
+    const folder = temporaryFolder(t);
+    writeFileSync(join(folder, 'npm'), '#!/bin/sh\nexit 1\n', { mode: 0o755 });
+    const { status } = make('install-built', destination, `${folder}:${process.env.PATH}`);
+    assert.notEqual(status, 0);
+    assert.equal(versionOf(join(prefix, 'bin/dst-quic')).stdout, `${VERSION}\n`);
+    assert.ok(filesIn(prefix).includes('lib/systemd/system/dst-quic@.service'));
+  });
+
   // The last of them, as it ends what they have in common.
   test('make uninstall takes all of it away again', () => {
-    make('uninstall', destination);
+    assert.equal(make('uninstall', destination).status, 0);
     assert.deepEqual(filesIn(destination), []);
   });
 });

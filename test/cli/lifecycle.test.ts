@@ -162,6 +162,32 @@ describe('connect', { concurrency: 2 }, () => {
     assert.equal((await connecting.outcome).code, EXIT.ok);
   });
 
+  test('is not ended by disconnect while an NBD client is connected, unless by force', async (t) => {
+    const connecting = startConnect(t, address, '--socket', 'used.sock');
+    const uri = (await connecting.line(0)).slice('ready '.length);
+    const client = createConnection(join(folder, 'used.sock')).on('error', () => {});
+    t.after(() => client.destroy());
+    await once(client, 'data');
+    const refused = await runCommand(t, ['disconnect', uri], { cwd: folder });
+    assert.equal(refused.code, EXIT.failure);
+    assert.match(refused.stderr, /1 NBD client is connected.*\(DST_E_DEVICE_BUSY\)/);
+    const forced = await runCommand(t, ['disconnect', uri, '--force'], { cwd: folder });
+    assert.equal(forced.code, EXIT.ok, forced.stderr);
+    assert.equal((await connecting.outcome).code, EXIT.ok);
+  });
+
+  test('is shown by status and ended by disconnect while it waits for its export', async (t) => {
+    const away = '127.0.0.1:1/away';
+    const connecting = startConnect(t, away, '--wait', '--socket', 'away.sock');
+    await connecting.logged('waiting: ');
+    const shown = await runCommand(t, ['status'], { cwd: folder });
+    assert.match(shown.stdout, new RegExp(`^process ${connecting.child.pid} .* connecting `, 'm'));
+    const { code, stderr } = await runCommand(t, ['disconnect', 'away'], { cwd: folder });
+    assert.equal(code, EXIT.ok, stderr);
+    const { code: ended, stdout } = await connecting.outcome;
+    assert.deepEqual([ended, stdout], [EXIT.ok, '']);
+  });
+
   test('serves on loopback TCP when asked to', async (t) => {
     const connecting = startConnect(t, address, '--listen', '127.0.0.1:0');
     assert.match(await connecting.line(0), /^ready nbd:\/\/127\.0\.0\.1:\d+\/demo$/);

@@ -2,13 +2,17 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { describe, test } from 'node:test';
 import { Command } from 'commander';
-import { manPage, pageName } from '../../src/cli/man-page.js';
+import { manPage as manPageOf, pageName } from '../../src/cli/man-page.js';
 import { createProgram } from '../../src/cli/program.js';
 import { skipWithout } from '../support/tools.js';
 
 const PROGRAM = createProgram();
 const COMMANDS = [PROGRAM, ...PROGRAM.commands];
 const skip = skipWithout('groff');
+
+function manPage(command: Command): string {
+  return manPageOf(command, new Date('2026-03-01T12:00:00Z'));
+}
 
 /** A page as a terminal shows it, on one line. */
 function shown(page: string): { text: string; complaints: string } {
@@ -38,6 +42,10 @@ describe('manual pages', { concurrency: 2 }, () => {
       }
     });
   }
+
+  test('a page has its date', () => {
+    assert.match(manPage(PROGRAM), /^\.TH DST\\-QUIC 8 2026-03-01 "/);
+  });
 
   test('the page of the program leads to those of its commands', () => {
     const page = manPage(PROGRAM);

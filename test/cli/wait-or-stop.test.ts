@@ -5,6 +5,7 @@ import { DstError } from '../../src/errors.js';
 import { LEAVE_TIMEOUT_MS } from '../../src/limits.js';
 import { silentLog } from '../../src/log.js';
 import { VirtualClock } from '../simulation/virtual-clock.js';
+import { failsWith } from '../transport/fixtures.js';
 
 /** An attempt to connect that ends when a test says so, and a signal that has come meanwhile. */
 function setUp() {
@@ -28,7 +29,7 @@ function setUp() {
   };
   let ended = false;
   const stop = Promise.resolve('SIGTERM');
-  const waited = waitOrStop(connect, { log: silentLog, clock, stop }).then((result) => {
+  const waited = waitOrStop(connect, { wait: true, log: silentLog, clock, stop }).then((result) => {
     ended = true;
     return result;
   });
@@ -70,5 +71,17 @@ test('after a signal an attempt that fails is the last, and ends it', async () =
 test('without a signal the device is whose it is', async () => {
   const device = { close: () => assert.fail('it was closed') };
   const stop = new Promise<string>(() => {});
-  assert.equal(await waitOrStop(async () => device, { log: silentLog, stop }), device);
+  assert.equal(await waitOrStop(async () => device, { wait: true, log: silentLog, stop }), device);
+});
+
+test('an export that cannot be reached is not tried again where it is not to be waited for', async () => {
+  let attempts = 0;
+  const connect = async () => {
+    attempts++;
+    throw new DstError('DST_E_REFUSED', 'nothing there');
+  };
+  const stop = new Promise<string>(() => {});
+  const waiting = waitOrStop(connect, { wait: false, log: silentLog, stop });
+  await assert.rejects(waiting, failsWith('DST_E_REFUSED'));
+  assert.equal(attempts, 1);
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, lstatSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -16,6 +16,9 @@ import { noting } from '../export/support.js';
 import { soon, until } from '../support/wait.js';
 import { failsWith } from '../transport/fixtures.js';
 import { clientStatus, ownRuntimeFolder } from './support.js';
+
+/** A user of most systems; here only one who is not root. */
+const NOBODY = 65534;
 
 async function client(t: TestContext, changes: Partial<ControlOptions> = {}) {
   const control = await startControl({
@@ -174,6 +177,28 @@ test('sockets of killed processes are passed over, and removed', async (t) => {
   // The next client of the device replaces the other, and may be about to.
   assert.deepEqual(readdirSync(folder), ['nbd7.sock', 'other']);
 });
+
+test('sockets of other users are passed over', async (t) => {
+  const folder = ownRuntimeFolder(t);
+  await client(t);
+  const path = await onlySocket();
+  chmodSync(folder, 0o755);
+  chmodSync(join(folder, 'clients'), 0o755);
+  chmodSync(path, 0);
+  await asNobody(async () => assert.deepEqual(await findClients(), { clients: [], silent: [] }));
+  assert.ok(existsSync(path));
+});
+
+/** Root may do everything. */
+async function asNobody(look: () => Promise<void>): Promise<void> {
+  const isRoot = process.geteuid?.() === 0;
+  if (isRoot) process.seteuid?.(NOBODY);
+  try {
+    await look();
+  } finally {
+    if (isRoot) process.seteuid?.(0);
+  }
+}
 
 test('a client does without a control socket where none can be made', async (t) => {
   const folder = ownRuntimeFolder(t);

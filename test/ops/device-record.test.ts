@@ -6,12 +6,13 @@ import {
   lstatSync,
   mkdirSync,
   readFileSync,
+  rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { attachedDevices, DeviceFile } from '../../src/ops/device-record.js';
+import { DeviceFile, knownDevices } from '../../src/ops/device-record.js';
 import { noting } from '../export/support.js';
 import { soon } from '../support/wait.js';
 import { failsWith } from '../transport/fixtures.js';
@@ -129,17 +130,16 @@ test('nothing is left of a lock that was let go of', async (t) => {
   assert.equal(existsSync(join(folder, 'nbd3.lock')), false);
 });
 
-test('devices with a record are listed, with who serves them', async (t) => {
+test('devices that are locked are listed, with who serves them', async (t) => {
   const { file } = await lockedFile(t);
-  assert.deepEqual(await attachedDevices(), []);
+  const served = { index: 3, served: true, processId: process.pid };
+  assert.deepEqual(await knownDevices(), [{ ...served, record: undefined }]);
   file.save(deviceRecord());
-  assert.deepEqual(await attachedDevices(), [
-    { record: deviceRecord(), served: true, processId: process.pid },
-  ]);
+  assert.deepEqual(await knownDevices(), [{ ...served, record: deviceRecord() }]);
 });
 
 test('a device whose client was killed is listed as not served, and can be had', async (t) => {
-  const { folder } = await lockedFile(t);
+  const folder = join(ownRuntimeFolder(t), 'devices');
   const module = new URL('../../src/ops/device-record.js', import.meta.url);
   const support = new URL('./support.js', import.meta.url);
   const script = `
@@ -154,14 +154,14 @@ test('a device whose client was killed is listed as not served, and can be had',
   });
   t.after(() => child.kill('SIGKILL'));
   await soon(once(child.stdout, 'data'), 'the lock');
-  const [served] = await attachedDevices();
+  const [served] = await knownDevices();
   assert.deepEqual([served?.served, served?.processId], [true, child.pid]);
   child.kill('SIGKILL');
   const next = await DeviceFile.lock(5);
   t.after(() => next.release());
   assert.deepEqual(next.load(), deviceRecord({ index: 5 }));
   next.release();
-  const [orphan] = await attachedDevices();
+  const [orphan] = await knownDevices();
   assert.deepEqual([orphan?.served, orphan?.processId], [false, undefined]);
   assert.equal(existsSync(join(folder, 'nbd5.json')), true);
 });
@@ -171,5 +171,34 @@ test('records of no use are not listed', async (t) => {
   file.save(deviceRecord());
   writeFileSync(path, '{');
   writeFileSync(`${path}.new`, '');
-  assert.deepEqual(await attachedDevices(), []);
+  file.release();
+  assert.deepEqual(await knownDevices(), []);
+});
+
+test('a lock counts where its file cannot be written', async (t) => {
+  const folder = join(ownRuntimeFolder(t), 'devices');
+  mkdirSync(folder);
+  symlinkSync('/dev/full', join(folder, 'nbd3.lock'));
+  const file = await DeviceFile.lock(3);
+  t.after(() => file.release());
+  await assert.rejects(DeviceFile.lock(3, NOT_NOW), {
+    code: 'DST_E_DEVICE_IN_USE',
+    message: /^\/dev\/nbd3 is served by another process/,
+  });
+});
+
+test('where there can be no lock file, its path is named', async (t) => {
+  const path = join(ownRuntimeFolder(t), 'devices/nbd3.lock');
+  mkdirSync(path, { recursive: true });
+  await assert.rejects(DeviceFile.lock(3), (error: Error) => {
+    assert.ok(error.message.startsWith(`${path} cannot be opened (EISDIR)`), error.message);
+    return failsWith('DST_E_RUNTIME_FOLDER')(error);
+  });
+});
+
+test('a lock is let go of, also where its file cannot be removed', async (t) => {
+  const { file, folder } = await lockedFile(t);
+  rmSync(join(folder, 'nbd3.lock'));
+  mkdirSync(join(folder, 'nbd3.lock'));
+  file.release();
 });

@@ -58,7 +58,9 @@ export class KernelAttachment {
 
   private constructor(options: AttachOptions, hungUp: HungUp) {
     const { driver, index, device, connections, log, clock = systemClock } = options;
-    const { sizeBytes, blockBytes, transmissionFlags } = options.resumed ?? factsOf(device);
+    const { blockBytes, transmissionFlags } = options.resumed ?? factsOf(device);
+    // Of a device that is taken over the kernel is told anew: what it was told last is not sure.
+    const sizeBytes = wholeBlocks(device.geometry.sizeBytes, blockBytes);
     this.#options = options;
     this.index = index;
     this.#blockBytes = blockBytes;
@@ -145,11 +147,12 @@ export class KernelAttachment {
 
   async #attach(): Promise<void> {
     const { driver, resumed, deadConnectionTimeoutMs, backend } = this.#options;
+    const { sizeBytes } = this.facts;
     const settings = { ...this.facts, deadConnectionTimeoutMs, backend };
     try {
       await this.#links.open(async (sockets) => {
         if (resumed === undefined) await driver.connect(this.index, sockets, settings);
-        else await driver.reconfigure(this.index, { sockets });
+        else await driver.reconfigure(this.index, { sockets, sizeBytes, deadConnectionTimeoutMs });
       });
     } catch (error) {
       this.#state = 'detached';

@@ -1,10 +1,11 @@
 import { constants } from 'node:fs';
-import { open, readlink } from 'node:fs/promises';
+import { readlink } from 'node:fs/promises';
 import { failedWith } from '../../block/system-error.js';
 import { type Clock, systemClock } from '../../clock.js';
 import { KERNEL_DEVICE_OPEN_TIMEOUT_MS } from '../../limits.js';
 import { resolvesWithin } from '../../within.js';
 import { deviceName } from './device-name.js';
+import { DeviceTask } from './device-task.js';
 import { KERNEL_FOLDERS, type KernelFolders, namesIn, readText } from './kernel-files.js';
 
 /** The process that attached a device. */
@@ -70,19 +71,51 @@ export async function whoUses(
   folders: KernelFolders = KERNEL_FOLDERS,
   clock: Clock = systemClock,
 ): Promise<string[]> {
+  const shown = await shownUses(index, folders);
+  if (shown.length > 0) return shown;
+  const task = new DeviceTask(exclusiveOpening(index, folders));
+  try {
+    // Whatever else keeps it from being opened is no use of it.
+    const claimed = task.result.then(
+      () => false,
+      (error) => failedWith(error, 'EBUSY'),
+    );
+    if (!(await resolvesWithin(claimed, KERNEL_DEVICE_OPEN_TIMEOUT_MS, clock))) {
+      return ['held up by something that waits for the export'];
+    }
+    const usages = (await claimed) ? [HIDDEN_USE] : [];
+    await resolvesWithin(task.letGo(), KERNEL_DEVICE_OPEN_TIMEOUT_MS, clock);
+    return usages;
+  } finally {
+    task.giveUp();
+  }
+}
+
+/** How a use is called of which nothing is known but that it is. */
+export const HIDDEN_USE =
+  'claimed by something that does not show here, such as a mount in a container';
+
+/** As `whoUses`, without what only opening the device would tell: waits for nobody. */
+export async function shownUses(
+  index: number,
+  folders: KernelFolders = KERNEL_FOLDERS,
+): Promise<string[]> {
   const parts = await partsOf(index, folders);
   const usages: string[] = [];
   for (const look of [mounts, swaps, holders, loops, openFiles]) {
     usages.push(...(await look(parts, folders)));
   }
-  if (usages.length > 0) return usages;
-  const claimed = isClaimed(index, folders);
-  if (!(await resolvesWithin(claimed, KERNEL_DEVICE_OPEN_TIMEOUT_MS, clock))) {
-    return ['held up by something that waits for the export'];
-  }
-  return (await claimed)
-    ? ['claimed by something that does not show here, such as a mount in a container']
-    : [];
+  return usages;
+}
+
+/**
+ * Opens the device for nobody else. A mount, a swap, md, LVM: each claims what it uses, and then
+ * it fails with EBUSY (open(2), O_EXCL).
+ */
+export function exclusiveOpening(index: number, folders: KernelFolders) {
+  const path = `${folders.dev}/${deviceName(index)}`;
+  const flags = constants.O_RDONLY | constants.O_EXCL;
+  return { action: 'open', path, flags, flush: false } as const;
 }
 
 /** The names of the device's partitions, in order of their numbers. */
@@ -165,28 +198,22 @@ async function loops(parts: readonly Part[], folders: KernelFolders): Promise<st
   return usages;
 }
 
-/** A mount, a swap, md, LVM: each claims what it uses, and then nobody else may (open(2), O_EXCL). */
-async function isClaimed(index: number, folders: KernelFolders): Promise<boolean> {
-  try {
-    const flags = constants.O_RDONLY | constants.O_EXCL;
-    const handle = await open(`${folders.dev}/${deviceName(index)}`, flags);
-    await handle.close();
-    return false;
-  } catch (error) {
-    return failedWith(error, 'EBUSY');
-  }
-}
-
 async function openFiles(parts: readonly Part[], folders: KernelFolders): Promise<string[]> {
   const paths = new Set(parts.map(({ name }) => `/dev/${name}`));
   const usages: string[] = [];
   for (const entry of await namesIn(folders.proc)) {
     if (!/^\d+$/.test(entry) || Number(entry) === process.pid) continue;
     if (!(await hasOpen(`${folders.proc}/${entry}/fd`, paths))) continue;
+    if ((await parentOf(`${folders.proc}/${entry}`)) === process.pid) continue;
     const name = (await readText(`${folders.proc}/${entry}/comm`)) ?? 'unknown';
     usages.push(`open in process ${entry} (${name})`);
   }
   return usages;
+}
+
+/** A `DeviceTask` is a process of ours. */
+async function parentOf(folder: string): Promise<number> {
+  return Number(/^PPid:\s*(\d+)/m.exec((await readText(`${folder}/status`)) ?? '')?.[1]);
 }
 
 async function hasOpen(folder: string, paths: ReadonlySet<string>): Promise<boolean> {

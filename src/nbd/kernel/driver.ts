@@ -36,6 +36,8 @@ export interface KernelDeviceChange {
   readonly sockets?: readonly number[];
   /** A multiple of the block size that the device was attached with. */
   readonly sizeBytes?: number;
+  /** As of `KernelDeviceSettings`. */
+  readonly deadConnectionTimeoutMs?: number;
 }
 
 /**
@@ -101,10 +103,7 @@ export class NbdDriver {
       u64Attribute(family.NBD_ATTR_SIZE_BYTES, settings.sizeBytes),
       u64Attribute(family.NBD_ATTR_BLOCK_SIZE_BYTES, settings.blockBytes),
       u64Attribute(family.NBD_ATTR_SERVER_FLAGS, flags),
-      u64Attribute(
-        family.NBD_ATTR_DEAD_CONN_TIMEOUT,
-        Math.ceil(settings.deadConnectionTimeoutMs / 1000),
-      ),
+      deadConnectionTimeout(settings.deadConnectionTimeoutMs),
       family.socketsAttribute(sockets),
     ];
     if (index !== 'auto') attributes.unshift(u32Attribute(family.NBD_ATTR_INDEX, index));
@@ -121,7 +120,8 @@ export class NbdDriver {
   }
 
   /**
-   * Gives an attached device sockets for those of its own that are dead, or another size.
+   * Gives an attached device sockets for those of its own that are dead, another size, or
+   * another time to wait for sockets.
    *
    * Rejects with DST_E_NOT_ATTACHED where the device is not attached (any more), DST_E_ATTACH
    * where the kernel refuses for a reason of its own.
@@ -130,6 +130,9 @@ export class NbdDriver {
     const attributes = [u32Attribute(family.NBD_ATTR_INDEX, index)];
     if (change.sizeBytes !== undefined) {
       attributes.push(u64Attribute(family.NBD_ATTR_SIZE_BYTES, change.sizeBytes));
+    }
+    if (change.deadConnectionTimeoutMs !== undefined) {
+      attributes.push(deadConnectionTimeout(change.deadConnectionTimeoutMs));
     }
     if (change.sockets !== undefined) attributes.push(family.socketsAttribute(change.sockets));
     // A device that was attached with an identifier obeys only who knows it.
@@ -221,6 +224,11 @@ async function mayAttach(folders: KernelFolders): Promise<boolean> {
   const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(status ?? '')?.[1];
   // Where it can't be told, the kernel will.
   return effective === undefined || (BigInt(`0x${effective}`) & CAP_SYS_ADMIN_BIT) !== 0n;
+}
+
+/** The kernel counts in seconds. */
+function deadConnectionTimeout(timeoutMs: number): Attribute {
+  return u64Attribute(family.NBD_ATTR_DEAD_CONN_TIMEOUT, Math.ceil(timeoutMs / 1000));
 }
 
 function checkBlockBytes(blockBytes: number): void {

@@ -1,26 +1,40 @@
 const POLLRDHUP = 0x2000;
 const POLLHUP = 0x10;
 
-/** Tells of a socket's descriptor whether its other end is gone, or has ended its half. */
-export type HungUp = (fd: number) => boolean;
+/** The size of struct pollfd, and where in it things are. */
+const ENTRY_BYTES = 8;
+const EVENTS_AT = 4;
+const RETURNED_EVENTS_AT = 6;
+
+/** Tells of which sockets the other end is gone, or has ended its half. */
+export type HungUp = <T extends { readonly fd: number }>(sockets: ReadonlySet<T>) => readonly T[];
 
 /**
- * poll(2) of one descriptor, without waiting. A Unix socket that nobody reads from is told of
- * no end, as that comes behind what is unread; this sees it all the same.
+ * poll(2) without waiting, of all sockets at once. A Unix socket tells of its end only behind
+ * what is unread; this sees it all the same. It takes about 1 us.
  */
 export async function hangUpProbe(): Promise<HungUp> {
   const koffi = await import('koffi');
   const libc = koffi.load(null);
   const poll = libc.func('int poll(void *descriptors, unsigned long count, int timeoutMs)');
-  // struct pollfd: the descriptor, what is asked for, and what is the case. The call is
-  // synchronous, so one serves all.
-  const descriptor = new DataView(new ArrayBuffer(8));
-  const bytes = new Uint8Array(descriptor.buffer);
-  return (fd) => {
-    descriptor.setInt32(0, fd, true);
-    descriptor.setInt16(4, POLLRDHUP, true);
-    descriptor.setInt16(6, 0, true);
-    poll(bytes, 1, 0);
-    return (descriptor.getInt16(6, true) & (POLLRDHUP | POLLHUP)) !== 0;
+  // The call is synchronous, so one array of entries serves all.
+  let entries = new DataView(new ArrayBuffer(0));
+  return (sockets) => {
+    if (entries.byteLength < sockets.size * ENTRY_BYTES) {
+      entries = new DataView(new ArrayBuffer(sockets.size * ENTRY_BYTES));
+    }
+    let at = 0;
+    for (const { fd } of sockets) {
+      entries.setInt32(at, fd, true);
+      entries.setInt16(at + EVENTS_AT, POLLRDHUP, true);
+      entries.setInt16(at + RETURNED_EVENTS_AT, 0, true);
+      at += ENTRY_BYTES;
+    }
+    const found: number = poll(new Uint8Array(entries.buffer), sockets.size, 0);
+    if (found <= 0) return [];
+    return [...sockets].filter((_, place) => {
+      const returned = entries.getInt16(place * ENTRY_BYTES + RETURNED_EVENTS_AT, true);
+      return (returned & (POLLRDHUP | POLLHUP)) !== 0;
+    });
   };
 }

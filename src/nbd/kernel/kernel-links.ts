@@ -15,6 +15,7 @@ import type { Session } from '../session.js';
 import { devicePath } from './device-name.js';
 import type { HungUp } from './hang-up.js';
 import { KernelLink } from './kernel-link.js';
+import { LeftBehind, LinkChanges } from './left-behind.js';
 import { type SocketPair, socketPair } from './socket-pair.js';
 
 /** Hands the kernel its ends of connections. */
@@ -43,7 +44,8 @@ export interface KernelLinksOptions {
  * The kernel gives up a connection that leaves a command unanswered for 30 s. Its commands come
  * again on another one, and a new connection takes its place at once: without any, the kernel
  * would fail all commands when the dead-connection timeout has passed. What the old one had in
- * flight goes on, and keeps its share of the bounds until it ends.
+ * flight goes on beside the bounds of the others, so that they have room for what comes again.
+ * There is a bound for that as well: what is beyond it keeps its share of the others'.
  */
 export class KernelLinks {
   readonly #options: KernelLinksOptions;
@@ -53,6 +55,11 @@ export class KernelLinks {
     NBD_BRIDGE_COMMANDS_IN_FLIGHT_MAX,
     NBD_BRIDGE_BYTES_IN_FLIGHT_MAX,
   );
+  readonly #behind = new InFlight(
+    NBD_BRIDGE_COMMANDS_IN_FLIGHT_MAX,
+    NBD_BRIDGE_BYTES_IN_FLIGHT_MAX,
+  );
+  readonly #leftBehind = new LeftBehind();
   #kept = false;
   #mending = false;
   #mendTimer: Timer | undefined;
@@ -65,7 +72,10 @@ export class KernelLinks {
 
   /** What is in flight, that of connections that are gone included. */
   get inFlight(): Pick<InFlight, 'commands' | 'bytes'> {
-    return this.#shared;
+    return {
+      commands: this.#shared.commands + this.#behind.commands,
+      bytes: this.#shared.bytes + this.#behind.bytes,
+    };
   }
 
   /** Makes all connections for the first time. Rejects as `give` does; then there is none. */
@@ -111,20 +121,28 @@ export class KernelLinks {
   }
 
   #serve({ socket, ownFd }: SocketPair): KernelLink {
-    const { device, session, connections, clock, log, hungUp } = this.#options;
+    const { device, session, connections, clock, log } = this.#options;
     const link = new KernelLink({
       ...{ socket, device, session, clock, log },
-      hungUp: () => hungUp(ownFd),
+      fd: ownFd,
+      lookForHangUps: () => this.#lookForHangUps(),
       own: new InFlight(
         Math.ceil(NBD_BRIDGE_COMMANDS_IN_FLIGHT_MAX / connections),
         Math.ceil(NBD_BRIDGE_BYTES_IN_FLIGHT_MAX / connections),
       ),
       shared: this.#shared,
+      behind: this.#behind,
+      changes: new LinkChanges(this.#leftBehind),
       failures: this.#failures,
       onClose: (closed) => this.#closed(closed),
     });
     this.#links.add(link);
     return link;
+  }
+
+  /** All at once: what the kernel sends anew on one connection it has left on another. */
+  #lookForHangUps(): void {
+    for (const link of this.#options.hungUp(this.#links)) link.giveUp();
   }
 
   #drop(link: KernelLink): void {
@@ -145,7 +163,7 @@ export class KernelLinks {
     } else {
       this.#mendDelayMs = 0;
       log.info(
-        { inFlight: this.#shared.commands },
+        { inFlight: this.inFlight.commands },
         `the kernel gave up a connection of ${devicePath(index)}, as it does after 30 s without an answer: it gets another`,
       );
     }

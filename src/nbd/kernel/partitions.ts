@@ -1,7 +1,9 @@
-import { open } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { openError } from '../../block/system-error.js';
 import { DstError } from '../../errors.js';
 import { deviceName } from './device-name.js';
+import { runDeviceTask } from './device-task.js';
 import { partitionsOf } from './device-usage.js';
 import { KERNEL_FOLDERS, type KernelFolders } from './kernel-files.js';
 
@@ -19,18 +21,16 @@ export async function scanPartitions(
   folders: KernelFolders = KERNEL_FOLDERS,
 ): Promise<string[]> {
   const path = `${folders.dev}/${deviceName(index)}`;
-  const handle = await open(path, 'r').catch((error) => {
+  const fail = (error: NodeJS.ErrnoException): never => {
     throw openError(path, true, error);
-  });
-  try {
-    if (!(await handle.stat()).isBlockDevice()) {
-      throw new DstError(
-        'DST_E_OPEN',
-        `${path} is not a block device: something else was written there; remove it and load the driver anew`,
-      );
-    }
-  } finally {
-    await handle.close();
+  };
+  if (!(await stat(path).catch(fail)).isBlockDevice()) {
+    throw new DstError(
+      'DST_E_OPEN',
+      `${path} is not a block device: something else was written there; remove it and load the driver anew`,
+    );
   }
+  const { O_RDONLY: flags } = constants;
+  await runDeviceTask({ action: 'open', path, flags, flush: false }).catch(fail);
   return partitionsOf(index, folders);
 }

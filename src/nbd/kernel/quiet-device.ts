@@ -1,36 +1,45 @@
 import { constants } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
-import { closeDescriptor, openPath, syncDescriptor } from '../../block/open-descriptor.js';
 import { failedWith } from '../../block/system-error.js';
 import { DstError } from '../../errors.js';
 import { DEVICE_USE_PATIENCE_MS } from '../../limits.js';
 import { resolvesWithin } from '../../within.js';
 import { deviceName, devicePath } from './device-name.js';
-import { whoUses } from './device-usage.js';
+import { DeviceTask, type DeviceWork } from './device-task.js';
+import { exclusiveOpening, HIDDEN_USE, shownUses } from './device-usage.js';
 import { KERNEL_FOLDERS, type KernelFolders } from './kernel-files.js';
 import { scanPartitions } from './partitions.js';
 
 /** Lets others use the device again. */
 export type LetGo = () => Promise<void>;
 
+/** What is seen of a task here. */
+type Task = Pick<DeviceTask, 'result' | 'ended' | 'letGo' | 'giveUp'>;
+
 /**
  * Brings an attached device to rest, so that it can be detached.
  *
- * What it asks of the kernel waits on the thread pool while the export is away, for as long as
- * that. The pool has few threads, and the kernel's driver is spoken to on it as well: so there is
- * at most one that waits.
+ * What it asks of the kernel waits while the export is away, for as long as that, in a process of
+ * its own that cannot be ended meanwhile: so there is at most one.
  */
 export class QuietDevice {
   readonly #index: number;
   readonly #timeoutMs: number;
   readonly #folders: KernelFolders;
+  readonly #begin: (work: DeviceWork) => Task;
   #waiting = false;
 
-  /** `timeoutMs` is how long each step may take. */
-  constructor(index: number, timeoutMs: number, folders: KernelFolders = KERNEL_FOLDERS) {
+  /** `timeoutMs` is how long a flush may take. `begin` is for tests. */
+  constructor(
+    index: number,
+    timeoutMs: number,
+    folders: KernelFolders = KERNEL_FOLDERS,
+    begin: (work: DeviceWork) => Task = (work) => new DeviceTask(work),
+  ) {
     this.#index = index;
     this.#timeoutMs = timeoutMs;
     this.#folders = folders;
+    this.#begin = begin;
   }
 
   /**
@@ -41,17 +50,24 @@ export class QuietDevice {
    * not answer in time, or the flush fails.
    */
   async claim({ flush }: { readonly flush: boolean }): Promise<LetGo> {
-    await this.#checkUnused();
-    const fd = await this.#open(constants.O_RDONLY | constants.O_EXCL);
-    if (flush) await this.#sync(fd);
-    return () => closeDescriptor(fd);
+    const task = await this.#claimUnused(flush).catch(async (error) => {
+      if (!(error instanceof DstError && error.code === 'DST_E_DEVICE_BUSY')) throw error;
+      // Once more: udev has a look at a device whenever anything about it changes.
+      await setTimeout(DEVICE_USE_PATIENCE_MS);
+      return this.#claimUnused(flush);
+    });
+    return () => task.letGo();
   }
 
   /** Flushes what can be flushed, whoever uses the device. Rejects with DST_E_UNFLUSHED. */
   async flush(): Promise<void> {
-    const fd = await this.#open(constants.O_RDONLY);
-    await this.#sync(fd);
-    await closeDescriptor(fd);
+    const path = `${this.#folders.dev}/${deviceName(this.#index)}`;
+    const task = await this.#perform({
+      action: 'open',
+      ...{ path, flags: constants.O_RDONLY, flush: true },
+    });
+    // To close it may wait again, for what was written since.
+    task.giveUp();
   }
 
   /** As `scanPartitions` does. */
@@ -59,60 +75,38 @@ export class QuietDevice {
     await scanPartitions(this.#index, this.#folders);
   }
 
-  /** Asks twice: udev has a look at a device whenever anything about it changes. */
-  async #checkUnused(): Promise<void> {
-    if ((await this.#usages()).length === 0) return;
-    await setTimeout(DEVICE_USE_PATIENCE_MS);
-    const usages = await this.#usages();
+  async #claimUnused(flush: boolean): Promise<Task> {
+    const usages = await shownUses(this.#index, this.#folders);
     if (usages.length > 0) throw busy(this.#index, usages.join(', '));
+    return this.#perform({ ...exclusiveOpening(this.#index, this.#folders), flush });
   }
 
-  #usages(): Promise<string[]> {
-    return this.#inTime(
-      () => whoUses(this.#index, this.#folders),
-      () => {},
-    );
-  }
-
-  async #open(flags: number): Promise<number> {
-    const path = `${this.#folders.dev}/${deviceName(this.#index)}`;
+  /** Resolves to a task that has done its work, within the time that it has for that. */
+  async #perform(work: DeviceWork): Promise<Task> {
+    if (this.#waiting) throw unflushed(this.#index);
+    const task = this.#started(work);
+    this.#waiting = true;
+    void task.ended.then(() => {
+      this.#waiting = false;
+    });
     try {
-      return await this.#inTime(() => openPath(path, flags), closeQuietly);
+      if (await resolvesWithin(task.result, this.#timeoutMs)) return task;
     } catch (error) {
-      if (failedWith(error, 'EBUSY')) throw busy(this.#index, 'something has just begun to use it');
-      throw error instanceof DstError ? error : unflushed(this.#index, error);
+      task.giveUp();
+      if (failedWith(error, 'EBUSY')) throw busy(this.#index, HIDDEN_USE);
+      throw unflushed(this.#index, error);
     }
+    task.giveUp();
+    throw unflushed(this.#index);
   }
 
-  /** Closes the descriptor where it fails. */
-  async #sync(fd: number): Promise<void> {
+  #started(work: DeviceWork): Task {
     try {
-      await this.#inTime(
-        () => syncDescriptor(fd),
-        () => closeQuietly(fd),
-      );
+      return this.#begin(work);
     } catch (error) {
-      if (error instanceof DstError) throw error;
-      closeQuietly(fd);
       throw unflushed(this.#index, error);
     }
   }
-
-  /** Does what may wait for the export; `undo` is for what ends after its time. */
-  async #inTime<T>(work: () => Promise<T>, undo: (result: T) => void): Promise<T> {
-    if (this.#waiting) throw unflushed(this.#index);
-    this.#waiting = true;
-    const working = work().finally(() => {
-      this.#waiting = false;
-    });
-    if (await resolvesWithin(working, this.#timeoutMs)) return working;
-    working.then(undo, () => {});
-    throw unflushed(this.#index);
-  }
-}
-
-function closeQuietly(fd: number): void {
-  closeDescriptor(fd).catch(() => {});
 }
 
 function busy(index: number, usages: string): DstError {

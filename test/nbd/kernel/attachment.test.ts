@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { DstError, NBD_ERRNO } from '../../../src/errors.js';
 import {
   KERNEL_LINK_CHECK_INTERVAL_MS,
@@ -18,54 +18,14 @@ import {
   NBD_FLAG_READ_ONLY,
   NBD_FLAG_SEND_DF,
 } from '../../../src/nbd/constants.js';
-import { type AttachOptions, KernelAttachment } from '../../../src/nbd/kernel/attachment.js';
-import { pass, VirtualClock } from '../../support/virtual-time.js';
+import { KernelAttachment } from '../../../src/nbd/kernel/attachment.js';
+import { pass } from '../../support/virtual-time.js';
 import { soon, until } from '../../support/wait.js';
 import { ScriptedDevice } from '../support.js';
+import { setUp } from './attached.js';
 import { FakeKernel, type KernelSocket } from './fake-kernel.js';
 
 const MIB = 1 << 20;
-
-interface SetUpOptions extends Partial<AttachOptions> {
-  readonly answersAtOnce?: boolean;
-  readonly minimumBlockBytes?: number;
-  readonly sizeBytes?: number;
-  readonly readOnly?: boolean;
-}
-
-/** A device that was attached; time stands still but where a test lets it pass. */
-async function setUp(t: TestContext, options: SetUpOptions = {}) {
-  const { answersAtOnce = true, readOnly = false, ...others } = options;
-  const kernel = new FakeKernel(t);
-  const clock = new VirtualClock();
-  const device = new ScriptedDevice({ ...others, answersAtOnce, capabilities: { readOnly } });
-  const attachment = await KernelAttachment.attach({
-    driver: kernel,
-    index: 0,
-    device,
-    connections: 2,
-    deadConnectionTimeoutMs: 60_000,
-    backend: 'ours',
-    log: silentLog,
-    clock,
-    ...others,
-  });
-  t.after(() => (kernel.attached ? attachment.detach() : undefined));
-  const place = (index: number): KernelSocket => {
-    const found = kernel.sockets[index];
-    assert.ok(found !== undefined);
-    return found;
-  };
-  /** Waits until the attachment has given the kernel another socket for one. */
-  const replaced = async (index: number, old: KernelSocket): Promise<KernelSocket> => {
-    await until(() => {
-      void pass(clock, KERNEL_MEND_DELAY_MAX_MS);
-      return kernel.sockets[index] !== old;
-    }, 'another socket');
-    return place(index);
-  };
-  return { kernel, clock, device, attachment, place, replaced };
-}
 
 async function roundTrip(socket: KernelSocket, cookie: number): Promise<void> {
   socket.send(NBD_CMD_TRIM, { lengthBytes: 4096, cookie });
@@ -127,16 +87,21 @@ test('what the driver refuses leaves no descriptor behind', async (t) => {
   await until(() => descriptors() === before, 'all to be closed');
 });
 
-test('a resumed device gets sockets by what it was told before, for those that are dead', async (t) => {
+test('a resumed device gets sockets for those that are dead, and is told of size and patience anew', async (t) => {
   const kernel = new FakeKernel(t);
   const { attachment: first } = await setUp(t, { driver: kernel });
-  const told = { ...first.facts, sizeBytes: 8 * MIB };
+  // Of a record that is older than the last resize.
+  const recorded = { ...first.facts, sizeBytes: 8 * MIB };
   for (const socket of kernel.sockets) socket.shut();
   await until(() => kernel.sockets.every(({ ended }) => ended), 'the first client to be gone');
   kernel.settings = undefined;
-  const { attachment } = await setUp(t, { driver: kernel, resumed: told });
+  const { attachment } = await setUp(t, {
+    ...{ driver: kernel, resumed: recorded, deadConnectionTimeoutMs: 90_000 },
+  });
   assert.equal(kernel.settings, undefined);
-  assert.deepEqual(attachment.facts, told);
+  assert.equal(kernel.change?.sizeBytes, 64 * MIB);
+  assert.equal(kernel.change?.deadConnectionTimeoutMs, 90_000);
+  assert.deepEqual(attachment.facts, first.facts);
   for (const socket of kernel.sockets) await roundTrip(socket, 7);
 });
 
@@ -158,8 +123,8 @@ test('what a connection had in flight goes on without it, and nobody is answered
   await until(() => device.waiting.length === 1, 'the write');
   old.shut();
   const fresh = await replaced(0, old);
-  fresh.send(NBD_CMD_WRITE, { lengthBytes: 4096, cookie: 2 }, Buffer.alloc(4096));
-  await until(() => device.waiting.length === 2, 'the write to come again');
+  fresh.send(NBD_CMD_WRITE, { lengthBytes: 4096, cookie: 2 }, Buffer.alloc(4096, 2));
+  await until(() => device.waiting.length === 2, 'another write');
   assert.deepEqual(attachment.stats, { inFlight: 2, inFlightBytes: 8192 });
   device.open();
   assert.deepEqual(await fresh.answer(), { error: 0, cookie: 2 });

@@ -245,6 +245,12 @@ describe('changing an attached device', () => {
     assert.equal(said.get(10), Buffer.from('ours\0').toString('hex'));
   });
 
+  it('changes how long the kernel waits for sockets, in whole seconds', async (t) => {
+    const { kernel, driver } = await openDriver(t);
+    await driver.reconfigure(3, { deadConnectionTimeoutMs: 90_001 });
+    assert.equal(kernel.attributesOf(RECONFIGURE).get(8), '5b00000000000000');
+  });
+
   it('resizes, and names no backend where the kernel shows none', async (t) => {
     const { kernel, driver } = await openDriver(t);
     await driver.reconfigure(3, { sizeBytes: 8192 });

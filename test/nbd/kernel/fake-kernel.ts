@@ -3,7 +3,7 @@ import { Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import { load } from 'koffi';
 import type { KernelDriver } from '../../../src/nbd/kernel/attachment.js';
-import type { KernelDeviceSettings } from '../../../src/nbd/kernel/driver.js';
+import type { KernelDeviceChange, KernelDeviceSettings } from '../../../src/nbd/kernel/driver.js';
 import { until } from '../../support/wait.js';
 import { requestHeader } from '../support.js';
 
@@ -54,6 +54,8 @@ export class FakeKernel implements KernelDriver {
   settings: KernelDeviceSettings | undefined;
   attached = false;
   reconfigures = 0;
+  /** The last one that was asked for. */
+  change: KernelDeviceChange | undefined;
   /** What the next requests are refused with. */
   refusal: Error | undefined;
   /** The kernel has not noticed yet that sockets have died. */
@@ -75,11 +77,9 @@ export class FakeKernel implements KernelDriver {
     return index === 'auto' ? 0 : index;
   }
 
-  async reconfigure(
-    _index: number,
-    change: { sockets?: readonly number[]; sizeBytes?: number },
-  ): Promise<void> {
+  async reconfigure(_index: number, change: KernelDeviceChange): Promise<void> {
     this.reconfigures++;
+    this.change = change;
     this.#refuse();
     if (!this.attached) throw new Error('not attached');
     if (change.sizeBytes !== undefined) this.resized.push(change.sizeBytes);
