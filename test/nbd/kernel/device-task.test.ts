@@ -98,7 +98,11 @@ test('one that waits ends with the process that began it, and does not keep it a
     const child = spawn(process.execPath, options, { stdio: ['ignore', 'pipe', 'inherit'] });
     t.after(() => child.kill('SIGKILL'));
     const [line] = await once(child.stdout, 'data');
-    return { child, taskId: Number(line) };
+    const taskId = Number(line);
+    t.after(() => {
+      if (existsSync(`/proc/${taskId}`)) process.kill(taskId, 'SIGKILL');
+    });
+    return { child, taskId };
   };
   const kept = await begin();
   // It waits in the device once it has started.

@@ -1,0 +1,147 @@
+/** Random I/O on the raw device, every block verified, while everything else breaks. */
+import assert from 'node:assert/strict';
+import { eventually, lasting } from '../faults/patience.js';
+import { UdpRelay } from '../faults/udp-relay.js';
+import { MIB, startTool } from '../support/end-to-end.js';
+import { DeviceClient } from './device-client.js';
+import { freeDevice, queueAttribute } from './devices.js';
+import type { KernelContext } from './kernel-test.js';
+import { newStore } from './store.js';
+import { underKernel } from './under-kernel.js';
+
+const LONG = process.env.LONG === '1';
+
+/** What fio writes and reads back, over and over. */
+const REGION_BYTES = 32 * MIB;
+
+/** Commands a second: below what the guest's one CPU can do, so that the rest has some of it. */
+const RATE_IOPS = 300;
+
+/** The writes, and the reads that verify them, that end before a fault and after it. */
+const COMMANDS = LONG ? 5_000 : 64;
+
+/** The kernel sends again what a client that was killed had, 30 s after it had got it. */
+const PROGRESS_WITHIN_MS = 90_000;
+
+const BLACKOUT_MS = LONG ? 90_000 : 20_000;
+
+/** What the driver logs of sockets that it gave up, or that went with their client. */
+const SOCKETS_REPLACED =
+  /^block nbd\d+: (Receive control failed|Send (control|data|disconnect) failed|Dead connection|Connection timed out|reconnected socket)/;
+
+/** Runs a load while something happens; returns how long its slowest write took, ms. */
+async function duringLoad(
+  t: KernelContext,
+  device: string,
+  happening: () => Promise<void>,
+): Promise<number> {
+  const fio = startTool(t, 'fio', [
+    '--name=verified',
+    '--verify_state_save=0',
+    '--ioengine=libaio',
+    `--filename=${device}`,
+    '--direct=1',
+    '--rw=randwrite',
+    '--bssplit=4k/70:16k/20:128k/10',
+    '--iodepth=32',
+    `--size=${REGION_BYTES}`,
+    `--rate_iops=${RATE_IOPS}`,
+    '--fsync=64',
+    '--verify=crc32c',
+    '--verify_backlog=64',
+    '--verify_fatal=1',
+    '--output-format=json',
+    // Until it is told to end.
+    '--time_based',
+    '--runtime=600',
+  ]);
+  await progress(device);
+  await happening();
+  await progress(device);
+  const { code, stdout, stderr } = await fio.stop('SIGINT');
+  assert.equal(stderr, '');
+  const report = JSON.parse(stdout.slice(stdout.indexOf('{')));
+  const [{ read, write, error }] = report.jobs;
+  assert.equal(error, 0, stdout);
+  assert.ok(code === 0 || code === 128, `fio ended with ${code}: ${stdout}`);
+  const slowestMs = Math.round(write.clat_ns.max / 1e6);
+  t.diagnostic(`${write.total_ios} writes, ${read.total_ios} reads, the slowest ${slowestMs} ms`);
+  return slowestMs;
+}
+
+/** Waits until so many more writes and reads of a device have ended. */
+async function progress(device: string): Promise<void> {
+  const before = ended(device);
+  const enough = () => {
+    const now = ended(device);
+    return now.writes >= before.writes + COMMANDS && now.reads >= before.reads + COMMANDS;
+  };
+  await eventually(enough, PROGRESS_WITHIN_MS, 'writes and reads to end');
+}
+
+/** Of the first and the fifth field (the kernel's Documentation/block/stat.rst). */
+function ended(device: string): { readonly reads: number; readonly writes: number } {
+  const [reads, , , , writes] = queueAttribute(device, 'stat').trim().split(/\s+/);
+  return { reads: Number(reads), writes: Number(writes) };
+}
+
+underKernel(import.meta.url, {
+  tests: [
+    {
+      name: 'the export is killed (-9) and started again, 3 times',
+      tools: ['fio'],
+      async run(t) {
+        const store = await newStore(t);
+        const device = freeDevice();
+        const client = await DeviceClient.start(t, { ...store, device });
+        await duringLoad(t, device, async () => {
+          for (let i = 0; i < 3; i++) {
+            if (i > 0) await progress(device);
+            await store.exporting.kill();
+            await store.exporting.start();
+          }
+        });
+        await client.stop();
+      },
+    },
+    {
+      name: `the link is dead for ${BLACKOUT_MS / 1000} s`,
+      tools: ['fio'],
+      async run(t) {
+        const store = await newStore(t);
+        const relay = await UdpRelay.start(t, store.exporting.address.port);
+        const exporting = { address: { host: '127.0.0.1', port: relay.port } };
+        const setup = { folder: store.folder, exporting, device: freeDevice() };
+        // The kernel gives sockets up that are silent for 30 s.
+        if (LONG) t.expectKernel(SOCKETS_REPLACED);
+        const client = await DeviceClient.start(t, setup);
+        const slowestMs = await duringLoad(t, client.device, async () => {
+          relay.set({ down: true });
+          await lasting(BLACKOUT_MS);
+          relay.heal();
+        });
+        assert.ok(relay.counters.cut > 0, 'the link was dead');
+        assert.ok(slowestMs > BLACKOUT_MS * 0.9, 'what was written meanwhile waited');
+        await client.stop();
+      },
+    },
+    {
+      name: 'the client is killed (-9) and started again, twice',
+      tools: ['fio'],
+      async run(t) {
+        t.expectKernel(SOCKETS_REPLACED);
+        const store = await newStore(t);
+        const device = freeDevice();
+        let latest = await DeviceClient.start(t, { ...store, device });
+        await duringLoad(t, device, async () => {
+          for (let i = 0; i < 2; i++) {
+            if (i > 0) await progress(device);
+            await latest.kill();
+            latest = await DeviceClient.start(t, { ...store, device });
+          }
+        });
+        await latest.stop();
+      },
+    },
+  ],
+});
