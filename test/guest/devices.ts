@@ -5,6 +5,10 @@ import { NbdDriver } from '../../src/nbd/kernel/driver.js';
 import type { Cleanup } from '../support/cleanup.js';
 import { tool } from '../support/end-to-end.js';
 
+/** What the driver logs of sockets that it gave up, or that went with their client. */
+export const SOCKETS_REPLACED =
+  /^block nbd\d+: (Receive control failed|Send (control|data|disconnect) failed|Dead connection|Connection timed out|reconnected socket)/;
+
 /** Indexes of the nbd devices that are attached. */
 export function connectedDevices(): number[] {
   return nbdIndexes().filter((index) => existsSync(`/sys/block/nbd${index}/pid`));

@@ -1,0 +1,79 @@
+/** A client that dies, and one that takes its device over. */
+import { join } from 'node:path';
+import { eventually } from '../faults/patience.js';
+import { tool } from '../support/end-to-end.js';
+import { DeviceClient } from './device-client.js';
+import { freeDevice, mount, queueAttribute, SOCKETS_REPLACED, unmount } from './devices.js';
+import { checkFiles, NumberedFiles } from './numbered-files.js';
+import { newStore } from './store.js';
+import { underKernel } from './under-kernel.js';
+
+/** Files that are synced before the client dies, and after. */
+const FILES = 20;
+
+/** The kernel sends again what a dead client had, 30 s after it had sent it. */
+const SENT_AGAIN_WITHIN_MS = 60_000;
+
+/** A process that is killed is gone at once, but for what the machine does beside. */
+const GONE_WITHIN_MS = 10_000;
+
+underKernel(import.meta.url, {
+  tests: [
+    {
+      name: 'killed (-9) under a mounted file system: writes wait and go on, and all files are there',
+      tools: ['mkfs.ext4', 'e2fsck'],
+      async run(t) {
+        t.expectKernel(SOCKETS_REPLACED);
+        const store = await newStore(t);
+        const device = freeDevice();
+        const first = await DeviceClient.start(t, { ...store, device });
+        const mounted = join(store.folder, 'mounted');
+        await tool(t, 'mkfs.ext4', '-q', device);
+        await mount(t, device, mounted);
+        const files = new NumberedFiles(mounted);
+        files.start();
+        await files.progress(FILES);
+        await first.kill();
+        const next = await DeviceClient.start(t, { ...store, device });
+        await files.progress(FILES);
+        await files.stop();
+        await checkFiles(mounted, files.synced);
+        await unmount(t, mounted);
+        await tool(t, 'e2fsck', '-fn', device);
+        await next.stop();
+      },
+    },
+    {
+      name: 'killed (-9) while it flushes to an export that hangs: it is gone, and the device goes on',
+      async run(t) {
+        t.expectKernel(SOCKETS_REPLACED);
+        const store = await newStore(t);
+        const device = freeDevice();
+        const first = await DeviceClient.start(t, { ...store, device });
+        await tool(t, 'dd', 'if=/dev/zero', `of=${device}`, 'bs=64K', 'count=16', 'status=none');
+        store.exporting.child.kill('SIGSTOP');
+        first.running.child.kill('SIGTERM');
+        await first.running.logged('DST_E_UNFLUSHED');
+        let gone = false;
+        void first.kill().then(() => {
+          gone = true;
+        });
+        await eventually(() => gone, GONE_WITHIN_MS, 'the client to be gone');
+        store.exporting.child.kill('SIGCONT');
+        const next = await DeviceClient.start(t, { ...store, device });
+        await tool(
+          t,
+          'dd',
+          `if=${device}`,
+          'of=/dev/null',
+          'bs=64K',
+          'iflag=direct',
+          'status=none',
+        );
+        const idle = () => /^0\s+0$/.test(queueAttribute(device, 'inflight').trim());
+        await eventually(idle, SENT_AGAIN_WITHIN_MS, 'the flush to be sent again');
+        await next.stop();
+      },
+    },
+  ],
+});
