@@ -8,6 +8,9 @@ SHELL := /bin/bash
 NODE ?= node
 JOBS ?= 3
 
+# How many guests at once: each has one CPU of this machine's for itself.
+GUESTS ?= $(shell nproc)
+
 # 1 for a second run, on another Node: what does not depend on Node is done once.
 BRIEF ?=
 
@@ -50,6 +53,7 @@ ALONE = dist/test/e2e/memory.test.js
 
 # From the sources, so that what was compiled from a test that is gone is not run.
 TESTS = $(patsubst %.ts,dist/%.js,$(sort $(shell find test -name '*.test.ts')))
+GUEST_TESTS = $(filter dist/test/guest/%,$(TESTS))
 
 .PHONY: help
 help: ## List the targets
@@ -146,11 +150,13 @@ tools: ## Install the programs that tests and demo use (as root, on Debian and i
 .PHONY: test
 test: build tools ## Run every test
 	@$(NODE) --test $(ALONE)
-	@BRIEF='$(BRIEF)' $(NODE) --test --test-concurrency=$(JOBS) $(filter-out $(ALONE),$(TESTS))
+	@BRIEF='$(BRIEF)' $(NODE) --test --test-concurrency=$(GUESTS) $(GUEST_TESTS)
+	@BRIEF='$(BRIEF)' $(NODE) --test --test-concurrency=$(JOBS) \
+	  $(filter-out $(ALONE) $(GUEST_TESTS),$(TESTS))
 
 .PHONY: guest
 guest: build tools ## Test /dev/nbdN under a real kernel (LONG=1 for longer, GUEST=0 for this machine's)
-	@$(NODE) --test --test-concurrency=1 $(filter dist/test/guest/%,$(TESTS))
+	@$(NODE) --test --test-concurrency=$(GUESTS) $(GUEST_TESTS)
 
 .PHONY: simulate
 simulate: build ## Look for lost data in simulated time, for SECONDS=30; SEED=… replays one

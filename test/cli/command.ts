@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { generateCertificates } from '../../src/trust/generate.js';
 import type { Cleanup } from '../support/cleanup.js';
+import { IN_GUEST } from '../support/in-guest.js';
 import { REPOSITORY_ROOT } from '../support/paths.js';
 
 /** The command as it was built beside these tests. */
@@ -34,7 +35,7 @@ export const STATE_FOLDER_NAME = 'state';
 export const CACHE_FOLDER_NAME = 'cache';
 
 /** What may take this long hangs. */
-const DEADLINE_MS = 30_000;
+const DEADLINE_MS = IN_GUEST ? 90_000 : 30_000;
 
 export interface Outcome {
   readonly code: number | null;

@@ -5,11 +5,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type Running, startProgram } from '../cli/command.js';
 import type { Cleanup } from '../support/cleanup.js';
+import { IN_GUEST_VARIABLE } from '../support/in-guest.js';
 import { REPOSITORY_ROOT } from '../support/paths.js';
-
-/** Set for the process that runs the tests. */
-const INSIDE_VARIABLE = 'DST_QUIC_IN_GUEST';
-export const IN_GUEST = process.env[INSIDE_VARIABLE] === '1';
 
 /** What a guest may take: its tests are meant to take a third of it. */
 const LIMIT_S = 360;
@@ -46,7 +43,7 @@ export class GuestRun {
     this.#running = startProgram(t, runner, [...options, '--', ...inside], {
       // The guest has the same folder, and what is written into it is the guest's.
       cwd: tmpdir(),
-      env: { ...process.env, [INSIDE_VARIABLE]: '1', NODE_TEST_CONTEXT: '' },
+      env: { ...process.env, [IN_GUEST_VARIABLE]: '1', NODE_TEST_CONTEXT: '' },
     });
     // By a signal that it can act on, before one that it can't: the kernel is its child.
     t.after(() => this.#running.stop('SIGTERM'));

@@ -1,6 +1,6 @@
 /** The kernel's log from some moment on, held against what is known to be harmless. */
 import { closeSync, constants, openSync, readSync } from 'node:fs';
-import { IN_GUEST } from './guest-run.js';
+import { IN_GUEST } from '../support/in-guest.js';
 
 /** What attaching, detaching, mounting and resizing are known to log, on any kernel. */
 const HARMLESS: readonly RegExp[] = [

@@ -13,14 +13,14 @@ import { underKernel } from './under-kernel.js';
 
 /** A command of the client's fails when so many resends, so far apart, were in vain. */
 const RESEND_MS = 1_000;
-const RESENDS = 6;
+const RESENDS = 20;
 const BUDGET_ARGS = ['--resend-timeout', `${RESEND_MS}ms`, '--max-resends', `${RESENDS}`];
 
-/** An outage within the budget, so that commands that are sent at its end have time. */
-const SHORT_OUTAGE_MS = (RESEND_MS * RESENDS) / 2;
+/** An outage well within the budget, as the export takes some time to start. */
+const SHORT_OUTAGE_MS = 3_000;
 
 /** A command is sent at once to know; until md has acted on its failure may take a while. */
-const DEGRADED_WITHIN_MS = 4 * RESEND_MS * RESENDS;
+const DEGRADED_WITHIN_MS = 3 * RESEND_MS * RESENDS;
 
 const RESYNCED_WITHIN_MS = 60_000;
 

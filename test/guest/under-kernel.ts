@@ -8,8 +8,9 @@ import { execFileSync } from 'node:child_process';
 import { before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { suiteCleanup } from '../support/cleanup.js';
+import { IN_GUEST } from '../support/in-guest.js';
 import { skipWithout } from '../support/tools.js';
-import { GuestRun, IN_GUEST } from './guest-run.js';
+import { GuestRun } from './guest-run.js';
 import { type KernelTest, runKernelTest, runKernelTests } from './kernel-test.js';
 
 export interface KernelSettings {
