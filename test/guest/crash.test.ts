@@ -5,7 +5,7 @@ import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { KIB, MIB, tool } from '../support/end-to-end.js';
 import { DeviceClient, isRefusal, runHere, startClient } from './device-client.js';
-import { freeDevice, loopDevice, mount, unmount } from './devices.js';
+import { FLUSHED_WHEN_ASKED, freeDevice, loopDevice, mount, unmount } from './devices.js';
 import type { KernelContext } from './kernel-test.js';
 import { LOSABLE_STORE_TOOLS, LosableStore } from './losable-store.js';
 import { checkFiles, NumberedFiles } from './numbered-files.js';
@@ -71,7 +71,7 @@ async function startVictim(t: KernelContext) {
   const client = await DeviceClient.start(t, { folder, exporting, device: freeDevice() });
   await tool(t, 'mkfs.ext4', '-q', client.device);
   const mounted = join(folder, 'mounted');
-  await mount(t, client.device, mounted);
+  await mount(t, client.device, mounted, ...FLUSHED_WHEN_ASKED);
   const unflushed = new UnflushedData(t, mounted, folder);
   await unflushed.prepare();
   return { store, folder, client, mounted, unflushed, files: new NumberedFiles(mounted) };

@@ -1,6 +1,6 @@
 /** Block devices and mounts of the machine that the tests run on. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { NbdDriver } from '../../src/nbd/kernel/driver.js';
 import type { Cleanup } from '../support/cleanup.js';
 import { tool } from '../support/end-to-end.js';
@@ -66,6 +66,17 @@ export async function mount(
     if (isMounted(folder)) await tool(t, 'umount', '--lazy', folder);
   });
   await tool(t, 'mount', ...options, source, folder);
+}
+
+/** Mount options for a file system that flushes nothing that nobody asks it to. */
+export const FLUSHED_WHEN_ASKED = ['-o', 'commit=600'] as const;
+
+/** What is written stays in the kernel's cache until it is flushed, however slow the test is. */
+export function keepCached(t: Cleanup): void {
+  const setting = '/proc/sys/vm/dirty_writeback_centisecs';
+  const before = readFileSync(setting, 'utf8');
+  t.after(() => writeFileSync(setting, before));
+  writeFileSync(setting, '0');
 }
 
 export async function unmount(t: Cleanup, folder: string): Promise<void> {

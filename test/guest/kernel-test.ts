@@ -1,10 +1,14 @@
 /** A test under a kernel with the nbd driver: what it is given, and what must hold after it. */
 import assert from 'node:assert/strict';
+import { patiently } from '../faults/patience.js';
 import type { Cleanup } from '../support/cleanup.js';
 import { connectedDevices } from './devices.js';
 import { type GuestResult, RESULT_PREFIX } from './guest-run.js';
 import { setIoFlusher } from './io-flusher.js';
 import { KernelLog } from './kernel-log.js';
+
+/** After a failure what is to be undone may wait for what is gone. */
+const TIDIED_WITHIN_MS = 20_000;
 
 export interface KernelContext extends Cleanup {
   /** Says something beside the result. */
@@ -49,7 +53,9 @@ export async function runKernelTest(
     }),
   );
   // What stands on something else goes first.
-  for (const hook of hooks.reverse()) await attempt(hook);
+  for (const hook of hooks.reverse()) {
+    await attempt(() => patiently(Promise.resolve(hook()), TIDIED_WITHIN_MS, 'it to be tidied up'));
+  }
   await attempt(() => assert.deepEqual(log.unexpected(expected), [], 'the kernel’s log'));
   await attempt(() => assert.deepEqual(connectedDevices(), before, 'devices left attached'));
   log.close();

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { folderWithCertificates } from '../cli/command.js';
 import { ExportProcess } from '../faults/processes.js';
 import { MIB, makeSparse, tool } from '../support/end-to-end.js';
-import { loopDevice, mount, unmount } from './devices.js';
+import { FLUSHED_WHEN_ASKED, keepCached, loopDevice, mount, unmount } from './devices.js';
 import type { KernelContext } from './kernel-test.js';
 
 export const LOSABLE_STORE_TOOLS = ['mkfs.ext4', 'losetup', 'xfs_io'];
@@ -48,7 +48,8 @@ export class LosableStore {
     const disk = await loopDevice(t, image);
     await tool(t, 'mkfs.ext4', '-q', disk);
     const mounted = join(folder, 'machine');
-    await mount(t, disk, mounted);
+    keepCached(t);
+    await mount(t, disk, mounted, ...FLUSHED_WHEN_ASKED);
     const storePath = join(mounted, 'store.img');
     makeSparse(storePath, STORE_BYTES);
     await tool(t, 'sync', '-f', mounted);
@@ -65,7 +66,7 @@ export class LosableStore {
     await this.exporting.kill();
     await tool(this.#t, 'xfs_io', '-x', '-c', 'shutdown', this.#mounted);
     await unmount(this.#t, this.#mounted);
-    await mount(this.#t, this.#disk, this.#mounted);
+    await mount(this.#t, this.#disk, this.#mounted, ...FLUSHED_WHEN_ASKED);
     const copy = join(this.folder, `found-${++this.#losses}.img`);
     copyFileSync(this.path, copy);
     return copy;
