@@ -88,12 +88,13 @@ export const NBD_PAYLOAD_PIECES_MAX = 1024;
 /** Commands in flight of one client: several times any known queue depth. */
 export const NBD_CLIENT_COMMANDS_IN_FLIGHT_MAX = 1024;
 
-/** Write and read payload in flight of one client: the largest command. */
-export const NBD_CLIENT_BYTES_IN_FLIGHT_MAX = NBD_PAYLOAD_BYTES_MAX;
+/** Write and read payload in flight of one client: twice the credit that exports give. A command
+ * that is larger than this goes alone. */
+export const NBD_CLIENT_BYTES_IN_FLIGHT_MAX = 16 * MIB;
 
-/** The same for all clients of a bridge, so that many clients cannot exhaust memory. One of
- * the largest commands and a little beside it: what is held here is held once more by the
- * transport, and both together stay well under 300 MB. */
+/** The same for all clients of a bridge, so that many clients cannot exhaust memory: what is held
+ * here is held once more by the transport or for a replay, and all together stays well under
+ * 300 MB. */
 export const NBD_BRIDGE_COMMANDS_IN_FLIGHT_MAX = 4 * NBD_CLIENT_COMMANDS_IN_FLIGHT_MAX;
 export const NBD_BRIDGE_BYTES_IN_FLIGHT_MAX = 1.25 * NBD_CLIENT_BYTES_IN_FLIGHT_MAX;
 

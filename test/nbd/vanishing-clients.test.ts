@@ -81,7 +81,7 @@ test('a client that vanishes with unread replies gives their buffers back', asyn
   const client = await RawClient.ready(t, path);
   client.socket.pause();
   for (let count = 0; count < 4; count++) {
-    client.send(requestHeader(NBD_CMD_READ, { lengthBytes: 8 << 20 }));
+    client.send(requestHeader(NBD_CMD_READ, { lengthBytes: 4 << 20 }));
   }
   await until(() => device.calls.length === 4, 'all are read');
   assert(device.unreleased > 0);

@@ -135,9 +135,9 @@ test('a connection of which nothing is read, for lack of room, is replaced too',
   const { clock, device, place, replaced } = await setUp(t, { answersAtOnce: false });
   await pass(clock, KERNEL_LINK_USEFUL_AFTER_MS);
   const old = place(0);
-  const fit = NBD_BRIDGE_BYTES_IN_FLIGHT_MAX / 2 / (4 * MIB);
+  const fit = NBD_BRIDGE_BYTES_IN_FLIGHT_MAX / 2 / (2 * MIB);
   for (let i = 0; i <= fit; i++) {
-    old.send(NBD_CMD_READ, { lengthBytes: 4 * MIB, offset: 4 * MIB * i });
+    old.send(NBD_CMD_READ, { lengthBytes: 2 * MIB, offset: 2 * MIB * i });
   }
   // Its end comes behind bytes that nobody reads.
   old.send(NBD_CMD_WRITE, { lengthBytes: MIB }, Buffer.alloc(MIB));
@@ -149,7 +149,7 @@ test('a connection of which nothing is read, for lack of room, is replaced too',
   await until(() => old.ended, 'the end');
   const fresh = await replaced(0, old);
   // It has the bound of a connection for itself.
-  fresh.send(NBD_CMD_READ, { lengthBytes: 4 * MIB });
+  fresh.send(NBD_CMD_READ, { lengthBytes: 2 * MIB });
   await until(() => device.waiting.length === fit + 1, 'the read on the new one');
   device.open();
 });
