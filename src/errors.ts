@@ -57,6 +57,11 @@ export function errnoOf(error: unknown): ErrnoName {
   return error instanceof DstError && error.errno !== undefined ? error.errno : 'EIO';
 }
 
+/** What was thrown, in its own words: for a sentence or a log line that says why. */
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /**
  * Crashes early on what must never be. Not for bad input: that is a `DstError`.
  */

@@ -10,6 +10,24 @@ const LOCK_EX = 2;
 const LOCK_NB = 4;
 
 /**
+ * Tries to lock an open file, alone or together with others who share it; whether it could. By
+ * flock(2), so that the kernel drops it with this opening of the file, or when the process dies.
+ */
+export async function tryLock(
+  { flock }: Pick<SystemCalls, 'flock'>,
+  fd: number,
+  how: 'alone' | 'shared',
+): Promise<boolean> {
+  try {
+    await flock(fd, (how === 'alone' ? LOCK_EX : LOCK_SH) | LOCK_NB);
+    return true;
+  } catch (error) {
+    if (failedWith(error, 'EAGAIN')) return false;
+    throw error;
+  }
+}
+
+/**
  * Locks an open file for as long as it is open: alone for writing, or with other readers.
  *
  * By flock(2), which belongs to this opening of the file: other processes and other
@@ -22,12 +40,10 @@ export async function lockFile(
   readOnly: boolean,
   stats: BigIntStats,
 ): Promise<void> {
-  try {
-    await calls.flock(fd, (readOnly ? LOCK_SH : LOCK_EX) | LOCK_NB);
-  } catch (error) {
-    if (!failedWith(error, 'EAGAIN')) {
-      throw openError(path, readOnly, error as NodeJS.ErrnoException);
-    }
+  const locked = await tryLock(calls, fd, readOnly ? 'shared' : 'alone').catch((error) => {
+    throw openError(path, readOnly, error);
+  });
+  if (!locked) {
     const holders = await lockHolders(stats);
     const who = holders.length === 0 ? 'another process' : `process ${holders.join(', ')}`;
     throw new DstError(

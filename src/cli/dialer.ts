@@ -5,7 +5,7 @@ import { RouteMemory } from '../client/route/route-memory.js';
 import { Router } from '../client/route/router.js';
 import { type SessionRoute, sessionRoute } from '../client/route/session-route.js';
 import { systemClock } from '../clock.js';
-import { DstError, invariant } from '../errors.js';
+import { DstError, invariant, reasonOf } from '../errors.js';
 import type { Log } from '../log.js';
 import { dialQuic } from '../transport/quic/dial.js';
 import type { Connection } from '../transport/transport.js';
@@ -122,7 +122,7 @@ async function loadWebTransport() {
     await loadEngine();
     return dialWebTransport;
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = reasonOf(cause);
     throw new DstError(
       'DST_E_INSTALLATION',
       `what WebTransport needs cannot be loaded: ${reason}; install dst-quic anew`,

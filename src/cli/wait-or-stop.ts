@@ -15,8 +15,9 @@ export interface WaitOrStopOptions {
 
 /**
  * Connects: where it is to `wait`, as soon as the export lets us, as `waitForExport` does.
- * Undefined when `stop` came first. The attempt under way then is given LEAVE_TIMEOUT_MS, and what comes of it is closed:
- * the export may have let us in, and would keep the store for us until its lease lapses.
+ * Undefined when `stop` came first. The attempt under way then is given LEAVE_TIMEOUT_MS, and
+ * what comes of it is closed: the export may have let us in, and would keep the store for us until
+ * its lease lapses.
  */
 export async function waitOrStop<T extends { close(): Promise<void> }>(
   connect: () => Promise<T>,

@@ -10,6 +10,7 @@ import { readFileSync } from 'node:fs';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { failedWith } from '../block/system-error.js';
+import { reasonOf } from '../errors.js';
 import { CLAIM_FILE_BYTES_MAX, CLAIM_SAVE_TIMEOUT_MS } from '../limits.js';
 import type { Log } from '../log.js';
 import { SESSION_BYTES } from '../protocol/messages.js';
@@ -138,8 +139,4 @@ function parseClaim(content: Buffer): SavedClaim {
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null;
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

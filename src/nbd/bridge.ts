@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, isIPv6, type Server, type Socket } from 'node:net';
 import type { BlockDevice } from '../block/device.js';
 import type { Clock } from '../clock.js';
-import { DstError } from '../errors.js';
+import { DstError, reasonOf } from '../errors.js';
 import {
   NBD_BRIDGE_BYTES_IN_FLIGHT_MAX,
   NBD_BRIDGE_COMMANDS_IN_FLIGHT_MAX,
@@ -188,7 +188,7 @@ async function listenOnLoopback(server: Server, host: string, port: number): Pro
   } catch (error) {
     throw new DstError(
       'DST_E_BRIDGE_ADDRESS',
-      `cannot listen on ${host}:${port}: ${error instanceof Error ? error.message : String(error)}`,
+      `cannot listen on ${host}:${port}: ${reasonOf(error)}`,
       { cause: error },
     );
   }

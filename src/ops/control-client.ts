@@ -4,7 +4,7 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { failedWith } from '../block/system-error.js';
-import { DstError, type DstErrorCode } from '../errors.js';
+import { DstError, type DstErrorCode, reasonOf } from '../errors.js';
 import { CONTROL_STATUS_TIMEOUT_MS } from '../limits.js';
 import {
   type ClientStatus,
@@ -108,8 +108,4 @@ function throwAnswer(answer: unknown): never {
     /^DST_E_\w+$/.test(`${code}`) ? (code as DstErrorCode) : 'DST_E_CONTROL',
     `${message}`,
   );
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
-import { DstError } from '../errors.js';
+import { DstError, reasonOf } from '../errors.js';
 import { CONTROL_CLOSE_TIMEOUT_MS } from '../limits.js';
 import type { Log } from '../log.js';
 import { deviceName } from '../nbd/kernel/device-name.js';
@@ -105,5 +105,5 @@ function reply(response: ServerResponse, status: number, body: unknown): void {
 
 function describe(error: unknown): { code: string; message: string } {
   if (error instanceof DstError) return { code: error.code, message: error.message };
-  return { code: 'DST_E_UNEXPECTED', message: error instanceof Error ? error.message : `${error}` };
+  return { code: 'DST_E_UNEXPECTED', message: reasonOf(error) };
 }

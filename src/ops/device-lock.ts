@@ -9,14 +9,10 @@ import {
   writeSync,
 } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
+import { tryLock } from '../block/file-lock.js';
 import { systemCalls } from '../block/system-calls.js';
-import { failedWith } from '../block/system-error.js';
 import { DEVICE_LOCK_RETRY_MS } from '../limits.js';
 import { unusableFolder } from './runtime-folder.js';
-
-const LOCK_SH = 1;
-const LOCK_EX = 2;
-const LOCK_NB = 4;
 
 const FILE_MODE = 0o600;
 
@@ -52,7 +48,7 @@ export class DeviceLock {
       const fd = openLockFile(path);
       let holder: LockHolder | undefined;
       try {
-        if (!(await flocked(fd, LOCK_EX))) holder = holderNamedIn(fd);
+        if (!(await tryLock(await systemCalls(), fd, 'alone'))) holder = holderNamedIn(fd);
         else if (isStillAt(fd, path)) return DeviceLock.#taken(path, fd);
         // Else its last holder removed it after we had opened it.
       } catch (error) {
@@ -85,7 +81,7 @@ export class DeviceLock {
       return undefined;
     }
     try {
-      return (await flocked(fd, LOCK_SH)) ? undefined : holderNamedIn(fd);
+      return (await tryLock(await systemCalls(), fd, 'shared')) ? undefined : holderNamedIn(fd);
     } finally {
       closeSync(fd);
     }
@@ -109,17 +105,6 @@ function openLockFile(path: string): number {
     return openSync(path, 'a+', FILE_MODE);
   } catch (error) {
     throw unusableFolder(`${path} cannot be opened`, error);
-  }
-}
-
-async function flocked(fd: number, kind: number): Promise<boolean> {
-  const { flock } = await systemCalls();
-  try {
-    await flock(fd, kind | LOCK_NB);
-    return true;
-  } catch (error) {
-    if (failedWith(error, 'EAGAIN')) return false;
-    throw error;
   }
 }
 

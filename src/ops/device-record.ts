@@ -10,7 +10,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { failedWith } from '../block/system-error.js';
 import type { SessionRecord } from '../client/session-record.js';
-import { DstError } from '../errors.js';
+import { DstError, reasonOf } from '../errors.js';
 import {
   DEVICE_ADDRESS_BYTES_MAX,
   DEVICE_BYTES_MAX,
@@ -272,8 +272,4 @@ async function describeProcess(processId: number | undefined): Promise<string> {
   } catch {
     return `process ${processId}`;
   }
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

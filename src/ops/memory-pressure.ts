@@ -6,6 +6,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { getSystemErrorName } from 'node:util';
 import type { KoffiFunc } from 'koffi';
+import { reasonOf } from '../errors.js';
 import type { Log } from '../log.js';
 
 /** prctl(2). */
@@ -136,6 +137,6 @@ function spareFromOomKiller(): string | undefined {
     writeFileSync('/proc/self/oom_score_adj', `${OOM_SCORE_ADJ}`);
     return undefined;
   } catch (error) {
-    return `it may be killed: ${error instanceof Error ? error.message : error}`;
+    return `it may be killed: ${reasonOf(error)}`;
   }
 }

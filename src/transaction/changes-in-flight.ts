@@ -1,4 +1,5 @@
-import { type Command, changes, overlap } from './command.js';
+import { overlap } from '../block/overlap.js';
+import { type Command, changes } from './command.js';
 import { costBytes } from './replay-log.js';
 import type { Transaction } from './transaction.js';
 

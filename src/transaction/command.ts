@@ -56,9 +56,3 @@ export function isAnswerTo(command: Command, reply: ReplyFrame): boolean {
       return reply.kind === KIND.done;
   }
 }
-
-export function overlap(one: Command, other: Command): boolean {
-  return (
-    one.offset < other.offset + other.lengthBytes && other.offset < one.offset + one.lengthBytes
-  );
-}

@@ -68,15 +68,30 @@ interface Created {
   readonly mode: number;
 }
 
+/** The calls of a trace, whole: a call during which another thread made one lies in two pieces. */
+function callsIn(trace: string): string[] {
+  const begun = new Map<string, string>();
+  const calls: string[] = [];
+  for (const line of trace.split('\n')) {
+    const [, thread = '', text = ''] = /^(\d+) +(.*)$/.exec(line) ?? [];
+    const [, start] = /^(.*?) *<unfinished \.\.\.>$/.exec(text) ?? [];
+    const [, end] = /^<\.\.\. \w+ resumed>(.*)$/.exec(text) ?? [];
+    if (start !== undefined) begun.set(thread, start);
+    else if (end !== undefined) calls.push(`${begun.get(thread) ?? ''}${end}`);
+    else calls.push(text);
+  }
+  return calls;
+}
+
 /** What a process made, of files and folders, in order. */
 function created({ tracePath }: Traced): Created[] {
   const made: Created[] = [];
   let umask = process.umask();
-  for (const line of readFileSync(tracePath, 'utf8').split('\n')) {
+  for (const line of callsIn(readFileSync(tracePath, 'utf8'))) {
     const [, mask] = /umask\((0\d*)\) += /.exec(line) ?? [];
     if (mask !== undefined) umask = Number.parseInt(mask, 8);
     const [, path, mode] =
-      /(?:openat\(AT_FDCWD, |mkdir\()"([^"]+)", (?:[A-Z_|]*O_CREAT[A-Z_|]*, )?(0\d+)\) = \d/.exec(
+      /(?:openat\(AT_FDCWD, |mkdir\()"([^"]+)", (?:[A-Z_|]*O_CREAT[A-Z_|]*, )?(0\d+)\) += \d/.exec(
         line,
       ) ?? [];
     if (path === undefined || mode === undefined) continue;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { overlap } from '../../src/block/overlap.js';
 import type { Credit } from '../../src/protocol/messages.js';
-import { changes, overlap, type Transmit } from '../../src/transaction/command.js';
+import { changes, type Transmit } from '../../src/transaction/command.js';
 import {
   done,
   type Engine,

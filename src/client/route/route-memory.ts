@@ -5,12 +5,14 @@
  * A hint, and no more: what cannot be read or written costs a warning. Nothing here blocks the
  * event loop or waits for a disk, as the folder may be on the very device that a client serves.
  */
+
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { failedWith } from '../../block/system-error.js';
 import { type Clock, systemClock } from '../../clock.js';
+import { reasonOf } from '../../errors.js';
 import {
   ROUTE_MEMORY_ADDRESSES_MAX,
   ROUTE_MEMORY_FILE_BYTES_MAX,
@@ -117,7 +119,7 @@ export class RouteMemory implements SilenceMemory {
 
   #warn(folder: string, error: unknown): void {
     this.#log.warn(
-      { folder, reason: error instanceof Error ? error.message : String(error) },
+      { folder, reason: reasonOf(error) },
       'whether QUIC works to this address cannot be remembered, so that each start finds it out anew: make this folder writable and remove what is in it, or set XDG_CACHE_HOME to another',
     );
   }

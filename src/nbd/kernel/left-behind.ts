@@ -1,4 +1,5 @@
 import type { BlockDevice } from '../../block/device.js';
+import { overlap } from '../../block/overlap.js';
 import { runCommand } from '../commands.js';
 import { NBD_CMD_TRIM, NBD_CMD_WRITE, NBD_CMD_WRITE_ZEROES } from '../constants.js';
 import type { Request } from '../request.js';
@@ -118,12 +119,6 @@ export class LinkChanges {
 
 function isChange({ command }: Request): boolean {
   return command === NBD_CMD_WRITE || command === NBD_CMD_TRIM || command === NBD_CMD_WRITE_ZEROES;
-}
-
-function overlap(one: Request, other: Request): boolean {
-  return (
-    one.offset < other.offset + other.lengthBytes && other.offset < one.offset + one.lengthBytes
-  );
 }
 
 function isSame(change: Change, request: Request, pieces: readonly Buffer[]): boolean {

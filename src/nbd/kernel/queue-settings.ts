@@ -1,4 +1,5 @@
 import { writeFile } from 'node:fs/promises';
+import { reasonOf } from '../../errors.js';
 import {
   KERNEL_COMMAND_BYTES_MAX,
   KERNEL_COMMAND_TIMEOUT_MS,
@@ -34,7 +35,7 @@ export async function applyQueueSettings(
   try {
     return await runDeviceTask({ action: 'set-queue', folder, settings });
   } catch (error) {
-    return [`any of them (${error instanceof Error ? error.message : error})`];
+    return [`any of them (${reasonOf(error)})`];
   }
 }
 

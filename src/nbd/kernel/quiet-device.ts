@@ -93,6 +93,8 @@ export class QuietDevice {
       if (await resolvesWithin(task.result, this.#timeoutMs)) return task;
     } catch (error) {
       task.giveUp();
+      // Its work is over, so it ends soon: whoever asks again at once must not find it in the way.
+      await resolvesWithin(task.ended, this.#timeoutMs);
       if (failedWith(error, 'EBUSY')) throw busy(this.#index, HIDDEN_USE);
       throw unflushed(this.#index, error);
     }

@@ -1,5 +1,6 @@
 import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
+import type { KoffiFunc } from 'koffi';
 import { systemError } from '../../block/system-error.js';
 import { KERNEL_SOCKET_BUFFER_BYTES } from '../../limits.js';
 
@@ -21,22 +22,41 @@ export interface SocketPair {
   readonly socket: Socket;
 }
 
+interface Native {
+  readonly errno: () => number;
+  readonly socketpair: KoffiFunc<
+    (domain: number, type: number, protocol: number, ends: Int32Array) => number
+  >;
+  readonly setsockopt: KoffiFunc<
+    (fd: number, level: number, name: number, value: Int32Array, lengthBytes: number) => number
+  >;
+}
+
+let bound: Promise<Native> | undefined;
+
+async function bind(): Promise<Native> {
+  const koffi = await import('koffi');
+  const libc = koffi.load(null);
+  return {
+    errno: () => koffi.errno(),
+    socketpair: libc.func('int socketpair(int domain, int type, int protocol, _Out_ int *ends)'),
+    setsockopt: libc.func(
+      'int setsockopt(int fd, int level, int name, const void *value, uint32_t length)',
+    ),
+  };
+}
+
 /**
  * Makes a connected pair of Unix stream sockets, with buffers that hold a large command, one
  * end of which is for the kernel's NBD driver. Rejects with a Node system error.
  */
 export async function socketPair(): Promise<SocketPair> {
-  const koffi = await import('koffi');
-  const libc = koffi.load(null);
-  const socketpair = libc.func(
-    'int socketpair(int domain, int type, int protocol, _Out_ int *ends)',
-  );
-  const setsockopt = libc.func(
-    'int setsockopt(int fd, int level, int name, const void *value, uint32_t length)',
-  );
+  // Once: a connection that the kernel gives up is replaced time and again in an outage.
+  bound ??= bind();
+  const { errno, socketpair, setsockopt } = await bound;
   const ends = new Int32Array(2);
-  if ((socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) as number) < 0) {
-    throw systemError('socketpair', koffi.errno());
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
+    throw systemError('socketpair', errno());
   }
   const [ownFd = -1, kernelFd = -1] = ends;
   const bytes = new Int32Array([KERNEL_SOCKET_BUFFER_BYTES]);

@@ -1,7 +1,7 @@
 import type { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { connectQuic, type QuicClientSession } from '@currentspace/http3';
-import { DstError, invariant } from '../../errors.js';
+import { DstError, invariant, reasonOf } from '../../errors.js';
 import { certificateSha256 } from '../../trust/fingerprint.js';
 import { describeHandshakeFailure } from '../../trust/handshake-failure.js';
 import type { Identity } from '../../trust/identity.js';
@@ -162,7 +162,7 @@ function unreachable(options: AddressDialOptions): DstError {
 
 /** As where this machine has no socket of the address's kind, or the engine no use for a key. */
 function unstarted(options: AddressDialOptions, cause: unknown): DstError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = reasonOf(cause);
   return new DstError(
     'DST_E_UNREACHABLE',
     `cannot start a connection to ${where(options)}: ${reason}; check this machine's network, and the client's certificate where it has one`,

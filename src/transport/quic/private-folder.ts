@@ -2,7 +2,7 @@ import { lstatSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { failedWith } from '../../block/system-error.js';
-import { DstError } from '../../errors.js';
+import { DstError, reasonOf } from '../../errors.js';
 import {
   folderPrefix,
   isOurPrivateFolder,
@@ -65,7 +65,7 @@ function keep(path: string): void {
 }
 
 function noFolder(cause: unknown): DstError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = reasonOf(cause);
   return new DstError(
     'DST_E_TEMPORARY_FOLDER',
     `QUIC needs a private folder in the temporary directory: ${reason}; make room for one there, or set TMPDIR to a directory where this user may make folders, and start again`,

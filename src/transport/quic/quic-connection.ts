@@ -1,6 +1,6 @@
 import type { X509Certificate } from 'node:crypto';
 import type { QuicClientSession, QuicServerSession } from '@currentspace/http3';
-import { DstError } from '../../errors.js';
+import { DstError, reasonOf } from '../../errors.js';
 import { printable } from '../../printable.js';
 import { shortReason } from '../close-reason.js';
 import type { CloseReason, Connection, PeerAddress, Stream } from '../transport.js';
@@ -52,11 +52,9 @@ export class QuicConnection implements Connection {
       return new QuicEngineStream(this.#session.openStream() as unknown as EngineStream);
     } catch (cause) {
       // Thrown when the connection is closed, and at the peer's limit of streams.
-      throw new DstError(
-        'DST_E_CONNECTION_LOST',
-        `no stream could be opened: ${cause instanceof Error ? cause.message : String(cause)}`,
-        { cause },
-      );
+      throw new DstError('DST_E_CONNECTION_LOST', `no stream could be opened: ${reasonOf(cause)}`, {
+        cause,
+      });
     }
   }
 
