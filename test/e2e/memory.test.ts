@@ -4,8 +4,12 @@ import { randomFillSync } from 'node:crypto';
 import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { LARGE_PAGES_FLAG } from '../cli/command.js';
 import { ALL_SCHEMES, MIB, peakResidentBytes, startPair, tool } from '../support/end-to-end.js';
 import { skipWithout } from '../support/tools.js';
+
+// Large pages are resident as a whole, and users have them.
+process.env.NODE_OPTIONS = LARGE_PAGES_FLAG;
 
 const COPIED_BYTES = 512 * MIB;
 const RESIDENT_BYTES_MAX = 300 * 1e6;
