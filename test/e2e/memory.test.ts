@@ -11,11 +11,12 @@ import { skipWithout } from '../support/tools.js';
 // Large pages are resident as a whole, and users have them.
 process.env.NODE_OPTIONS = LARGE_PAGES_FLAG;
 
-const COPIED_BYTES = 512 * MIB;
+/** Half of it, where it is done once more, shows the same: the peaks come early. */
+const COPIED_BYTES = (process.env.BRIEF === '1' ? 256 : 512) * MIB;
 const RESIDENT_BYTES_MAX = 300 * 1e6;
 
 for (const scheme of ALL_SCHEMES) {
-  test(`512 MiB in and out keep each process under 300 MB resident (${scheme})`, {
+  test(`${COPIED_BYTES / MIB} MiB in and out keep each process under 300 MB resident (${scheme})`, {
     skip: skipWithout('nbdcopy'),
   }, async (t) => {
     const pair = await startPair(t, { scheme, sizeBytes: COPIED_BYTES });
