@@ -65,8 +65,9 @@ ONCE = $(addprefix dist/test/, access/% fuzz/% integration/% protocol/% simulati
   demo/% faults/% \
   $(addprefix cli/, access.% bad-input.% completions.% config-examples.% disconnect.% duration.% \
     help.% install.% installation.% man-page.% status.%) \
-  $(addprefix e2e/, blocked-udp.% fio.% full-disk.% garbage.% max-outage.% nbdinfo.% one-writer.% \
-    read-only.% resize.% restarted-claim.% secret.% strangers.% wait.% wrong-requests.%))
+  $(addprefix e2e/, blocked-udp.% fio.% full-disk.% garbage.% key-leftovers.% max-outage.% nbdinfo.% \
+    one-writer.% read-only.% resize.% restarted-claim.% restarted-export.% secret.% sparse.% \
+    strangers.% wait.% wrong-requests.%))
 TESTS = $(filter-out $(if $(BRIEF),$(ONCE)),$(ALL_TESTS))
 GUEST_TESTS = $(filter dist/test/guest/%,$(TESTS))
 
