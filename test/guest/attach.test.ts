@@ -29,7 +29,7 @@ const CLIENTS = 200;
 /** Attachments within one process. */
 const CYCLES = 200;
 
-const RESIZED_WITHIN_MS = 10_000;
+const RESIZED_WITHIN_MS = 30_000;
 
 /** A connection that has ended is given up by the engine after 30 s. */
 const LET_GO_WITHIN_MS = 45_000;

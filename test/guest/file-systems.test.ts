@@ -19,7 +19,7 @@ const REMOVED_NAME = 'large';
 const REMOVED_BYTES = 8 * MIB;
 
 /** The kernel looks for partitions on a thread of its own. */
-const PARTITIONS_WITHIN_MS = 10_000;
+const PARTITIONS_WITHIN_MS = 30_000;
 
 interface FileSystem {
   readonly type: string;
