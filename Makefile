@@ -8,8 +8,8 @@ SHELL := /bin/bash
 NODE ?= node
 JOBS ?= 4
 
-# How many guests at once: each keeps to one CPU of this machine's, and waits for a third of its
-# time, for timers of its kernel's and through outages.
+# How many guests at once: each keeps to one CPU of this machine's, and one more has what the others
+# leave while they wait, through outages and for the 30 s after which a kernel gives up.
 GUESTS ?= $(shell echo $$(($$(nproc) + 1)))
 
 # 1 for a second run, on another Node, of what depends on Node: its modules in C++, streams, TLS,
