@@ -7,7 +7,8 @@ import {
 } from '../../src/limits.js';
 import { NBD_CMD_FLUSH, NBD_CMD_READ, NBD_CMD_WRITE } from '../../src/nbd/constants.js';
 import { InFlight } from '../../src/nbd/in-flight.js';
-import { RawClient, requestHeader, ScriptedDevice, startBridge, until } from './support.js';
+import { until } from '../support/wait.js';
+import { RawClient, requestHeader, ScriptedDevice, startBridge } from './support.js';
 
 const MIB = 1 << 20;
 

@@ -148,20 +148,11 @@ export async function startBridge(
   return { bridge, path };
 }
 
-/** Waits until a condition holds; fails after 5 s, saying what did not come true. */
-export async function until(condition: () => boolean, what: string): Promise<void> {
-  const deadline = Date.now() + 5000;
-  while (!condition()) {
-    if (Date.now() > deadline) throw new Error(`not within 5 s: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
-}
-
 /** Runs a program and returns its output; a failure carries what it printed. */
 export async function runTool(program: string, ...args: string[]): Promise<string> {
   // nbdsh is a script for the system's own Python.
   const env = { ...process.env, PATH: `/usr/bin:${process.env.PATH}` };
-  const { stdout } = await promisify(execFile)(program, args, { env, timeout: 20_000 });
+  const { stdout } = await promisify(execFile)(program, args, { env, timeout: 60_000 });
   return stdout;
 }
 
