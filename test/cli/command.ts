@@ -16,7 +16,7 @@ export const MAIN = fileURLToPath(new URL('../../src/cli/main.cjs', import.meta.
 const HUGE_PAGES = '/sys/kernel/mm/transparent_hugepage/enabled';
 
 /** What bin/dst-quic tells Node: the tests run it as users do, on a Node of their choice. */
-const NODE_FLAGS: readonly string[] =
+export const NODE_FLAGS: readonly string[] =
   readFileSync(join(REPOSITORY_ROOT, 'bin/dst-quic'), 'utf8')
     .replace('$pages', existsSync(HUGE_PAGES) ? 'silent' : 'off')
     .split('exec node')[1]
