@@ -8,6 +8,8 @@ const ENCRYPTING = /aes|gcm|ghash|chacha|poly1305|AEAD|aead|EVP_|CRYPTO_|HMAC|SH
 const ALLOCATING = /_rjem_|je_|^pac_|^extent_|tcache|rallocx|arena_/;
 const COPYING = /mem(cpy|move|set)/;
 
+const HAND_OVER = 'hand to the QUIC engine';
+
 /** What this thread is for, by what was seen on it. */
 export function nameThread(processId: number, threadId: number, stacks: readonly Stack[]): string {
   if (threadId === processId || threadId === 0) return 'event loop';
@@ -47,11 +49,18 @@ export function nameStep({ frames }: Stack, thread: string): string {
   const file = frames.find(({ kind }) => kind === 'ours')?.file;
   const step = STEPS.find(([prefix]) => file?.startsWith(prefix));
   if (step !== undefined) return step[1];
+  // The engine's own stacks end in the middle, as it keeps no frame pointers.
+  const rooted = frames.some((frame) => frame.kind === 'node' || isScript(frame));
+  if (!rooted && has(frames, /^(eventfd_write|__GI___libc_write|__write)$/)) return HAND_OVER;
+  if (!rooted && frames[0]?.kind === 'library') return 'native code without a stack';
+  if (has(frames, /stream_send|_doSend/)) return HAND_OVER;
   if (frames.some(({ kind }) => kind === 'engine')) return 'the engine hands over its events';
   if (has(frames, /uv__stream_io|uv__read|uv__write|onStreamRead|LibuvStreamWrap|StreamBase/)) {
     return "the program's socket";
   }
-  return 'event loop: waiting, waking, the rest';
+  if (has(frames, /epoll_pwait|do_epoll_wait/)) return 'event loop: waiting';
+  if (has(frames, /Microtask/)) return 'event loop: promises';
+  return 'event loop: the rest';
 }
 
 /** By the innermost file of ours; the first that fits counts. */
@@ -62,7 +71,7 @@ const STEPS: readonly (readonly [prefix: string, step: string])[] = [
   ['wasm/', 'checksum'],
   ['src/client/', 'client: transactions'],
   ['src/transaction/', 'client: transactions'],
-  ['src/transport/', 'hand to the QUIC engine'],
+  ['src/transport/', HAND_OVER],
   ['src/export/', 'export: sessions and answers'],
   ['src/block/', 'export: storage'],
 ];
@@ -102,7 +111,7 @@ function isCollecting(frames: readonly Frame[]): boolean {
 /** The system call that the kernel was in, as its own source names it: "sendmmsg", "poll". */
 function systemCallOf(frames: readonly Frame[]): string {
   for (const { name } of frames) {
-    const call = /^__(?:x64|arm64)_sys_(\w+)$/.exec(name)?.[1];
+    const call = /^(?:__(?:x64|arm64)_sys|ksys)_(\w+)$/.exec(name)?.[1];
     if (call !== undefined) return call;
     if (/page_fault|exc_page/.test(name)) return 'page faults';
   }
