@@ -1,7 +1,7 @@
 /**
  * `make profile CASE=…`: where the processor time of a load goes, at either end: a flame graph of
- * each process in profile-results/, and tables. The cases "floor" and "steps" are in files of
- * their own.
+ * each process in profile-results/, and tables. The cases "floor", "engine" and "steps"
+ * are in files of their own.
  *
  *   SECONDS=n    how long to sample (default 10)
  */
@@ -11,6 +11,7 @@ import { join, relative } from 'node:path';
 import { Cleanups } from '../support/cleanup.js';
 import { REPOSITORY_ROOT } from '../support/paths.js';
 import { CASES, type ProfileCase } from './cases.js';
+import { measureEngine } from './engine.js';
 import { flameGraphPage } from './flame-graph.js';
 import { foldStacks } from './flame-tree.js';
 import { measureFloor } from './floor.js';
@@ -23,6 +24,7 @@ const SECONDS = Number(process.env.SECONDS ?? 10);
 
 const OTHERS: readonly { name: string; about: string; run(t: Cleanups): Promise<void> }[] = [
   { name: 'floor', about: 'what each step must cost on this machine', run: measureFloor },
+  { name: 'engine', about: 'the QUIC engine alone, beside the peer over TLS', run: measureEngine },
   { name: 'steps', about: 'one 4 KiB write at depth 1, step by step', run: measureSteps },
 ];
 
