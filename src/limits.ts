@@ -625,6 +625,12 @@ export const HTTP3_SILENT_ADDRESSES_MAX = 256;
 /** Most turns of the event loop that the library may take to say that it lacks HTTP/3. */
 export const WEBTRANSPORT_LOADING_TURNS_MAX = 1_000;
 
+// ---- Checksums -----------------------------------------------------------------------
+
+/** Payloads from this size are hashed by native code, where there is some: its calls take 4 us,
+ * in which WebAssembly hashes half of this. */
+export const NATIVE_HASH_BYTES_MIN = 8 * KIB;
+
 // ---- Checksum threads ----------------------------------------------------------------
 
 /** Threads that hash, of one process: together they hash 3 GB/s, more than a process sends. */
