@@ -21,6 +21,7 @@ const CODE: readonly (readonly [string, Stack])[] = [
   ['kernel: interrupts and the rest', stackOf('kernel handle_softirqs', OURS)],
   ['our JavaScript', stackOf(OURS, LOOP)],
   ['checksums (WebAssembly)', stackOf('wasm wasm-function[6]', OURS)],
+  ['checksums (native)', stackOf('library blake3_hash_many_avx2 blake.linux-x64-gnu.node', OURS)],
   ['libc: copies', stackOf('library __memmove_avx_unaligned_erms', OURS)],
   ['QUIC engine: encryption', stackOf('engine _aesni_ctr32_ghash_6x')],
   ['QUIC engine: its allocator', stackOf('engine _rjem_je_malloc_default')],

@@ -31,6 +31,7 @@ export function nameCode({ frames }: Stack): string {
   if (leaf.kind === 'kernel') return `kernel: ${systemCallOf(frames)}`;
   if (isCollecting(frames)) return 'V8: garbage collection';
   if (leaf.kind === 'wasm') return 'checksums (WebAssembly)';
+  if (leaf.file.startsWith('blake')) return 'checksums (native)';
   if (leaf.kind === 'ours') return 'our JavaScript';
   if (leaf.kind === 'package') return "packages' JavaScript";
   if (leaf.kind === 'internal') return "Node's JavaScript";
