@@ -41,6 +41,7 @@ for (const [code, stack] of CODE) {
 
 const STEPS: readonly (readonly [string, string, Stack])[] = [
   ['export: storage', 'event loop', stackOf('kernel ext4_write', OURS, 'ours a src/export/b.ts')],
+  ['checksum', 'event loop', stackOf('wasm wasm-function[6]', 'ours run src/export/executor.ts')],
   ['bridge: replies', 'event loop', stackOf('ours flush src/nbd/reply-writer.ts', LOOP)],
   ['bridge: requests', 'event loop', stackOf('ours receive src/nbd/transmission.ts', LOOP)],
   ['garbage collection', 'event loop', stackOf('node v8::internal::Scavenger', OURS)],

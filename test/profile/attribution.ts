@@ -31,7 +31,7 @@ export function nameCode({ frames }: Stack): string {
   if (leaf.kind === 'kernel') return `kernel: ${systemCallOf(frames)}`;
   if (isCollecting(frames)) return 'V8: garbage collection';
   if (leaf.kind === 'wasm') return 'checksums (WebAssembly)';
-  if (leaf.file.startsWith('blake')) return 'checksums (native)';
+  if (isHashing(leaf)) return 'checksums (native)';
   if (leaf.kind === 'ours') return 'our JavaScript';
   if (leaf.kind === 'package') return "packages' JavaScript";
   if (leaf.kind === 'internal') return "Node's JavaScript";
@@ -47,6 +47,7 @@ export function nameStep({ frames }: Stack, thread: string): string {
   if (thread === 'QUIC engine') return nameEngineStep(frames);
   if (thread !== 'event loop' && thread !== 'checksum threads') return thread;
   if (isCollecting(frames)) return 'garbage collection';
+  if (frames.some(isHashing)) return 'checksum';
   const file = frames.find(({ kind }) => kind === 'ours')?.file;
   const step = STEPS.find(([prefix]) => file?.startsWith(prefix));
   if (step !== undefined) return step[1];
@@ -100,6 +101,11 @@ function nameNodeCode(frames: readonly Frame[]): string {
 function isHandingOver(frames: readonly Frame[]): boolean {
   const inner = frames.find((frame) => frame.kind === 'engine' || isScript(frame));
   return inner?.kind === 'engine' && has(frames, /call_js_cb|bindgen_runtime/);
+}
+
+/** In WebAssembly or in the native library: V8 may have put our function into its caller. */
+function isHashing({ kind, file }: Frame): boolean {
+  return kind === 'wasm' || (kind === 'library' && file.startsWith('blake'));
 }
 
 function isCollecting(frames: readonly Frame[]): boolean {

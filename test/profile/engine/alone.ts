@@ -48,7 +48,6 @@ export class EngineAlone {
       port: Number(await readyUri(server)),
       trust: loadServerTrust(join(folder, 'certs/ca.pem')),
     });
-    t.after(() => connection.close('measured'));
     return new EngineAlone(server, connection, requestBytes);
   }
 
@@ -65,6 +64,11 @@ export class EngineAlone {
     const usedUs = this.#usedUs() - before.usedUs;
     await sender.stop();
     return { requestsPerSecond: count / tookSeconds, processorUsPerRequest: usedUs / count };
+  }
+
+  async stop(): Promise<void> {
+    this.#connection.close('measured');
+    await this.#server.stop();
   }
 
   #usedUs(): number {

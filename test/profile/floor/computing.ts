@@ -46,7 +46,14 @@ async function hashes(): Promise<Cost[]> {
     let at = 0;
     costs.push(time(`${name} of 4 KiB`, () => checksum.digest(blocks[at++ % 64] ?? [])));
   }
-  return costs;
+  return [...costs, await largeHash()];
+}
+
+/** What the default checksum takes of a large payload, which native code may compute. */
+async function largeHash(): Promise<Cost> {
+  const checksum = await loadChecksum('blake3');
+  const pieces = [randomBytes(32 * BLOCK_BYTES)];
+  return time('blake3 of 128 KiB', () => checksum.digest(pieces));
 }
 
 function frames(): Cost[] {
