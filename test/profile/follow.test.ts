@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Event, follow, medians, type Way } from './steps/follow.js';
 import { nameEvents, parseTrace } from './steps/system-calls.js';
+import { wayOfWrite } from './steps/write-way.js';
 
 /** "name@time", in the order of time. */
 function events(...texts: readonly string[]): Event[] {
@@ -75,4 +76,14 @@ test("a process's first thread is its loop, and the one that sends packets the e
     { name: 'client: quic exit_poll', atNs: 5041_000_000_002 },
     { name: 'client: quic enter_sendmmsg', atNs: 5042_000_000_004 },
   ]);
+});
+
+test('where the kernel cannot be traced, the way has only what processes note themselves', () => {
+  const { steps } = wayOfWrite(false);
+  assert.ok(steps.length < wayOfWrite(true).steps.length);
+  assert.deepEqual(
+    steps.filter(({ until }) => /loop|quic/.test(until)),
+    [],
+  );
+  assert.equal(steps.at(-1)?.until, 'client: request received');
 });
