@@ -63,7 +63,7 @@ async function profile(load: ProfileCase): Promise<void> {
   console.log(describe(load, sampled));
   for (const side of ['client', 'export'] as const) {
     const file = writeGraph(load, side, sampled[side], describe(load, sampled));
-    console.log(`\n${tables(sampled[side].profile, sampled[side].commands)}`);
+    console.log(`\n${tables(sampled[side].profile, sampled[side].commands, SECONDS)}`);
     const { processorUsPerCommand } = sampled[side];
     console.log(
       `\nThe kernel counted ${processorUsPerCommand.toFixed(1)} us a command. Graph: ${file}`,

@@ -27,8 +27,11 @@ test('threads that do the same are one row, the largest first', () => {
 });
 
 test('tables tell shares, and microseconds a command', () => {
-  const text = tables(PROFILE, 10);
-  assert.match(text, /^export: 100\.0 us of processor time a command/);
+  const text = tables(PROFILE, 10, 0.001);
+  assert.match(
+    text,
+    /^export: 100\.0 us of processor time a command\. .*event loop 60 %, QUIC engine 40 %/,
+  );
   assert.match(text, /\| event loop +\| +60\.0 \| +60\.0 \|/);
   assert.match(text, /\| src\/block\/quick-io\.ts +\| +60\.0 \| +60\.0 \|/);
   assert.match(text, /\| QUIC engine: the rest +\| +40\.0 \| +40\.0 \|/);

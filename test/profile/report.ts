@@ -40,10 +40,15 @@ const SECTIONS: readonly (readonly [title: string, key: Key])[] = [
 /** Rows below this share are left out. */
 const SHARE_MIN = 0.005;
 
-/** The tables of one process; `commandUs` turns a share into microseconds a command. */
-export function tables({ name, threads }: Profile, commands: number): string {
+/** The tables of one process that carried out so many commands in so many seconds. */
+export function tables({ name, threads }: Profile, commands: number, seconds: number): string {
   const allUs = totalUs([...threads.values()].flat());
-  const head = `${name}: ${(allUs / commands).toFixed(1)} us of processor time a command`;
+  const busy = sums(threads, (_stack, thread) => thread).map(
+    ([thread, us]) => `${thread} ${((100 * us) / (seconds * 1e6)).toFixed(0)} %`,
+  );
+  const head =
+    `${name}: ${(allUs / commands).toFixed(1)} us of processor time a command. ` +
+    `Busy of the time: ${busy.join(', ')}.`;
   const parts = SECTIONS.map(([title, key]) => {
     const rows = sums(threads, key).filter(([, us]) => us / allUs >= SHARE_MIN);
     return markdown(title, rows, allUs, commands);
