@@ -26,12 +26,12 @@ export function perfMissing(): string | undefined {
   return status === 0 ? undefined : `perf is not allowed: ${stderr.toString().trim()}`;
 }
 
-/** Samples these processes for so long; resolves to the stacks of each, by its id. */
+/** Samples these processes for so long; what it resolves to reads the stacks of each, by its id. */
 export async function record(
   t: Cleanup,
   processIds: readonly number[],
   seconds: number,
-): Promise<Map<number, Stack[]>> {
+): Promise<() => Map<number, Stack[]>> {
   const file = join(temporaryFolder(t), 'perf.data');
   for (const id of processIds) t.after(() => rmSync(`/tmp/perf-${id}.map`, { force: true }));
   const { code, stderr } = await startTool(t, 'perf', [
@@ -40,6 +40,10 @@ export async function record(
     ...['--', 'sleep', `${seconds}`],
   ]).outcome;
   if (code !== 0) throw new Error(`perf record failed: ${stderr}`);
+  return () => readSamples(file);
+}
+
+function readSamples(file: string): Map<number, Stack[]> {
   const script = spawnSync(
     'perf',
     ['script', '--input', file, '--fields', 'comm,pid,tid,period,ip,sym,dso'],

@@ -3,7 +3,7 @@
  * each process in profile-results/, and tables. The cases "floor", "engine" and "steps"
  * are in files of their own.
  *
- *   SECONDS=n    how long to sample (default 10)
+ *   SECONDS=n    how long to sample (default 10, at most 45)
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';

@@ -38,7 +38,7 @@ export interface Sampled {
   readonly processorUsPerCommand: number;
 }
 
-/** Takes samples of both processes for so long, client first. */
+/** Takes samples of both processes for so long; what it resolves to reads them, client first. */
 type Sampler = (pair: ProfiledPair, seconds: number) => Promise<() => Promise<[Stack[], Stack[]]>>;
 
 export async function sampleLoad(
@@ -112,8 +112,11 @@ function chooseSampler(t: Cleanup): Choice {
 function perfSampler(t: Cleanup): Sampler {
   return async ({ connecting, exporting }, seconds) => {
     const ids = [processIdOf(connecting), processIdOf(exporting)] as const;
-    const stacks = await record(t, ids, seconds);
-    return async () => [stacks.get(ids[0]) ?? [], stacks.get(ids[1]) ?? []];
+    const read = await record(t, ids, seconds);
+    return async () => {
+      const stacks = read();
+      return [stacks.get(ids[0]) ?? [], stacks.get(ids[1]) ?? []];
+    };
   };
 }
 
