@@ -77,9 +77,7 @@ export function parseTrace(text: string): Traced[] {
 }
 
 export function nameEvents(traced: readonly Traced[], processId: number, name: string): Event[] {
-  const sender = traced.find(
-    ({ call, threadId }) => call === 'enter_sendmmsg' && threadId !== processId,
-  );
+  const sender = traced.find(({ call }) => call === 'enter_sendmmsg');
   return traced.flatMap(({ threadId, call, atNs }) => {
     if (threadId === processId) return [{ name: `${name}: loop ${call}`, atNs }];
     return threadId === sender?.threadId ? [{ name: `${name}: quic ${call}`, atNs }] : [];
