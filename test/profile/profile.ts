@@ -30,7 +30,11 @@ const OTHERS: readonly { name: string; about: string; run(t: Cleanups): Promise<
 
 const wanted = process.argv[2] ?? '';
 const cleanups = new Cleanups();
-process.once('SIGINT', () => void cleanups.run().finally(() => process.exit(130)));
+process.once('SIGINT', () => void leave(130));
+process.once('uncaughtException', (error) => {
+  console.error(error);
+  void leave(1);
+});
 try {
   const load = CASES.find(({ name }) => name === wanted);
   const other = OTHERS.find(({ name }) => name === wanted);
@@ -42,6 +46,12 @@ try {
   process.exitCode = 1;
 } finally {
   await cleanups.run();
+}
+
+/** Nothing that was started is left running. */
+async function leave(exitCode: number): Promise<void> {
+  await cleanups.run();
+  process.exit(exitCode);
 }
 
 function listCases(): void {
