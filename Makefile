@@ -190,6 +190,10 @@ bench: build tools ## Measure beside our peers
 bench-hash: build ## Measure checksums, in place and on threads
 	@$(NODE) dist/test/bench/hash-bench.js
 
+.PHONY: profile
+profile: build tools ## Show where the time of a load goes: CASE=write-4k-32 (without CASE, list them)
+	@SECONDS='$(or $(SECONDS),10)' $(NODE) dist/test/profile/profile.js $(CASE)
+
 .PHONY: faults
 faults: build tools ## Break everything under a load, and write docs/RELIABILITY.md (ONLY=… one)
 	@node dist/test/faults/run.js
@@ -204,4 +208,4 @@ format: deps ## Format, and fix what can be fixed
 
 .PHONY: clean
 clean: ## Remove what was built; certificates and node_modules stay
-	rm -rf dist .build bench-results
+	rm -rf dist .build bench-results profile-results

@@ -31,7 +31,7 @@ export const LARGE_PAGES_FLAG = WRAPPER_FLAGS.find(asksForPages) ?? '';
  * The tests run it as users do, on a Node of their choice, but for large pages: to fill these
  * costs each process 0.2 s of a CPU at its start, and there are hundreds of them.
  */
-const NODE_FLAGS = WRAPPER_FLAGS.filter((flag) => !asksForPages(flag));
+export const NODE_FLAGS = WRAPPER_FLAGS.filter((flag) => !asksForPages(flag));
 
 /** Where clients meet, unless the test has a folder of its own for that. */
 const RUNTIME_FOLDER_NAME = 'runtime';
