@@ -26,6 +26,9 @@ export const BUFFER_POOL_SLAB_BYTES_MIN = 4 * KIB;
 /** ... to this one; larger ones are rare enough to allocate. */
 export const BUFFER_POOL_SLAB_BYTES_MAX = 2 * MIB;
 
+/** Frames' headers are cut from buffers of this size: some 150 of them. */
+export const FRAME_HEAD_SLAB_BYTES = 8 * KIB;
+
 // ---- Local files and disks -----------------------------------------------------------
 
 /** System calls made through koffi at once: the call stacks that it keeps for reuse. */
