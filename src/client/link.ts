@@ -7,6 +7,7 @@ import { loadSessionChecksum } from '../access/session-checksum.js';
 import type { Clock, Timer } from '../clock.js';
 import { DstError, invariant } from '../errors.js';
 import {
+  BATCH_ROUND_TRIP_MS_MAX,
   CONTROL_BODY_BYTES_MAX,
   EARLY_NOTICES_MAX,
   LEAVE_TIMEOUT_MS,
@@ -76,6 +77,9 @@ export class Link {
   #down: DstError | undefined;
   #pingTimer: Timer | undefined;
   #pingSequence = 0;
+  #pingSentMs = 0;
+  /** The shortest seen. */
+  #roundTripMs = Number.POSITIVE_INFINITY;
   #unanswered = 0;
   #heard = true;
   #awaitedPongs: AwaitedPong[] = [];
@@ -144,6 +148,7 @@ export class Link {
       connection.serverCertificateSha256,
     );
     let link: Link | undefined;
+    let saidMs = 0;
     const decoder = new FrameDecoder(
       (header) => {
         if (header.payloadBytes > CONTROL_BODY_BYTES_MAX) throw protocolError('a long body');
@@ -155,10 +160,12 @@ export class Link {
         }
         const step = greeting.take(frame);
         if ('send' in step) {
+          saidMs = options.clock.nowMs();
           control.write([step.send]);
           return;
         }
         link = new Link(connection, control, step.welcome, options);
+        link.#onRoundTrip(options.clock.nowMs() - saidMs);
         resolve(link);
       },
     );
@@ -175,6 +182,7 @@ export class Link {
       if (link === undefined) reject(lost(reason));
       else link.#goDown(lost(reason));
     });
+    saidMs = options.clock.nowMs();
     control.write([greeting.hello]);
   }
 
@@ -194,6 +202,14 @@ export class Link {
   get checksum(): Checksum {
     invariant(this.#checksum !== undefined, 'a link is used before it was greeted');
     return this.#checksum;
+  }
+
+  /**
+   * Whether small transactions should share streams: it halves what each costs, but on a long
+   * path a lost packet would hold up all that come after it on its stream.
+   */
+  get batches(): boolean {
+    return this.#roundTripMs <= BATCH_ROUND_TRIP_MS_MAX;
   }
 
   /** Nothing has been heard since a ping that is an interval old. */
@@ -307,6 +323,7 @@ export class Link {
     const answered = this.#awaitedPongs.filter((pong) => pong.sequence <= sequence);
     this.#awaitedPongs = this.#awaitedPongs.filter((pong) => pong.sequence > sequence);
     for (const pong of answered) pong.resolve(nowMs - pong.sentMs);
+    if (sequence === this.#pingSequence) this.#onRoundTrip(nowMs - this.#pingSentMs);
   }
 
   /** Anything that comes proves the peer alive as well as a pong does. */
@@ -315,6 +332,10 @@ export class Link {
     if (!this.silent) return;
     this.#unanswered = 0;
     this.#handlers?.onHeard();
+  }
+
+  #onRoundTrip(roundTripMs: number): void {
+    this.#roundTripMs = Math.min(this.#roundTripMs, roundTripMs);
   }
 
   #armPing(): void {
@@ -340,6 +361,7 @@ export class Link {
 
   #sendPing(): number {
     this.#pingSequence++;
+    this.#pingSentMs = this.#options.clock.nowMs();
     this.#control.write([encodeControl(KIND.ping, this.#pingSequence)]);
     return this.#pingSequence;
   }
