@@ -292,6 +292,16 @@ export const CREDIT_TRANSACTIONS = 512;
  * 100 ms. */
 export const CREDIT_BYTES = 8 * MIB;
 
+/** The same for all connections of an export together, so that a slow disk under hundreds of
+ * clients does not take gigabytes: a connection gets CREDIT_BYTES, or such a share of what is
+ * left, which two dozen get in full ... */
+export const CREDIT_BUDGET_BYTES = 256 * MIB;
+export const CREDIT_BUDGET_SHARE = 1 / 8;
+
+/** ... and at least this much, however many there are: two transactions of a command that is
+ * split. */
+export const CREDIT_BYTES_MIN = 512 * KIB;
+
 /** How far a transaction's id may be above the retired mark: what bounds an export's table
  * of answered transactions when one old transaction is slow to end. */
 export const TRANSACTION_WINDOW = 16384;
@@ -424,7 +434,7 @@ export const REFUSAL_LOG_INTERVAL_MS = 60_000;
  * any line's round trip and a lost packet. It holds a place among CONNECTIONS_MAX meanwhile. */
 export const TURN_AWAY_TIMEOUT_MS = 3_000;
 
-/** Sessions of one export at once: each may have CREDIT_BYTES in flight. */
+/** Sessions of one export at once: beyond some fifty, each may have CREDIT_BYTES_MIN in flight. */
 export const SESSIONS_MAX_DEFAULT = 256;
 
 /** For clients that come back there is room for so many times as many: an export that was

@@ -12,7 +12,6 @@ import { loadServerTrust } from '../../src/trust/server-trust.js';
 import type { ClientJob, LoadResult, SessionsResult, TransactionsSample } from './growth-job.js';
 import { type Usage, usageOf } from './growth-usage.js';
 
-const BLOCK_BYTES = 4096;
 /** Offsets that writes go to: the export's memory is filled so far before anything is measured. */
 const SPAN_BYTES = 64 * 1024 * 1024;
 /** Connections that are made at once: each handshake takes the export some milliseconds. */
@@ -111,14 +110,14 @@ async function fill(device: RemoteDevice): Promise<void> {
 
 /** Small writes and reads in turns until `goOn` says no; returns how many there were. */
 async function run(device: RemoteDevice, depth: number, goOn: () => boolean): Promise<number> {
-  const payload = payloadOf([Buffer.alloc(BLOCK_BYTES, 2)]);
+  const payload = payloadOf([Buffer.alloc(job.blockBytes, 2)]);
   let done = 0;
   const worker = async (_: unknown, at: number) => {
     // A place of its own each, as changes that overlap would wait for each other.
     for (let turn = at; goOn(); turn += depth) {
-      const offset = (turn * BLOCK_BYTES) % SPAN_BYTES;
+      const offset = (turn * job.blockBytes) % SPAN_BYTES;
       if (turn % 2 === 0) await device.write(offset, payload, {});
-      else (await device.read(offset, BLOCK_BYTES)).release();
+      else (await device.read(offset, job.blockBytes)).release();
       done++;
     }
   };

@@ -10,6 +10,8 @@ interface Where {
   readonly exportPid: number;
   /** Commands in flight, of all sessions together. */
   readonly depth: number;
+  /** Of each. */
+  readonly blockBytes: number;
 }
 
 export type ClientJob = Where &

@@ -40,7 +40,7 @@ export async function growSessions(quick: boolean): Promise<string[]> {
 async function withSessions(sessions: number, loadMs: number): Promise<SessionsResult> {
   const args = ['--shared', '--max-sessions', '2000', '--max-connections-per-minute', '1000000'];
   return withExport(args, async (exporting) => {
-    const job = { kind: 'sessions', sessions, loadMs, depth: DEPTH } as const;
+    const job = { kind: 'sessions', sessions, loadMs, depth: DEPTH, blockBytes: 4096 } as const;
     for await (const result of exporting.results<SessionsResult>(job)) return result;
     throw new Error('the client measured nothing');
   });

@@ -7,6 +7,8 @@ const TRANSACTIONS = 10_000_000;
 const TRANSACTIONS_QUICK = 300_000;
 const SAMPLES = 10;
 const DEPTH = 128;
+/** It is their number that counts here. */
+const BLOCK_BYTES = 512;
 
 /** Between the first sample, when all is warm, and the last. */
 const MEMORY_MIB = { timesMax: 1.3, plusMax: 32 };
@@ -28,10 +30,13 @@ const HEAD = [
 /** Prints the table; returns what is wrong. */
 export async function growTransactions(quick: boolean): Promise<string[]> {
   const transactions = quick ? TRANSACTIONS_QUICK : TRANSACTIONS;
-  console.log(`\n${transactions} transactions of 4 KiB, reads and writes, ${DEPTH} in flight:\n`);
+  console.log(
+    `\n${transactions} transactions of ${BLOCK_BYTES} bytes, reads and writes, ${DEPTH} in flight:\n`,
+  );
   const samples: TransactionsSample[] = [];
   await withExport([], async (exporting) => {
-    const job = { kind: 'transactions', transactions, samples: SAMPLES, depth: DEPTH } as const;
+    const work = { transactions, samples: SAMPLES, depth: DEPTH, blockBytes: BLOCK_BYTES };
+    const job = { kind: 'transactions', ...work } as const;
     for await (const sample of exporting.results<TransactionsSample>(job)) {
       samples.push(sample);
       process.stderr.write(`${sample.transactions} done, ${Math.round(sample.perSecond)}/s\n`);
