@@ -37,8 +37,11 @@ export const ZERO_WRITE_BYTES_MAX = 1 * MIB;
 /** Bytes that one ioctl zeroes or discards: it holds a pool thread and can't be stopped. */
 export const DISK_RANGE_BYTES_MAX = 128 * MIB;
 
-/** Extents in one answer about a file's blocks: each costs a system call. */
+/** Extents in one answer about a store's blocks: each costs a file a system call. */
 export const BLOCK_STATUS_EXTENTS_MAX = 128;
+
+/** How far one such answer walks through memory, chunk by chunk: some 2 ms of the event loop. */
+export const MEMORY_STATUS_BYTES_MAX = 4096 * MIB;
 
 // ---- Quick I/O -----------------------------------------------------------------------
 
@@ -109,6 +112,9 @@ export const NBD_ERROR_MESSAGE_BYTES_MAX = 1 * KIB;
 
 /** Extents in one block status reply: 32 KiB of reply; the client asks on from their end. */
 export const NBD_EXTENTS_MAX = 4096;
+
+/** What a block status counts in flight, like a read: the largest reply to one. */
+export const NBD_STATUS_REPLY_BYTES_MAX = 8 * NBD_EXTENTS_MAX;
 
 /** Of commands that fail for one reason there is a line in the log so often, and no more. */
 export const NBD_FAILURE_LOG_INTERVAL_MS = 10_000;

@@ -29,7 +29,8 @@ const HEAD = [
 
 /** Prints the table; returns what is wrong. */
 export async function growSessions(quick: boolean): Promise<string[]> {
-  const counts = quick ? [1, 10, 100] : [1, 10, 100, 1000];
+  const chosen = process.env.SESSIONS?.split(',').map(Number);
+  const counts = chosen ?? (quick ? [1, 10, 100] : [1, 10, 100, 1000]);
   const results: SessionsResult[] = [];
   for (const count of counts) results.push(await withSessions(count, quick ? 1_000 : 3_000));
   console.log(`\nSessions on one export of memory, 4 KiB reads and writes, ${DEPTH} in flight:\n`);

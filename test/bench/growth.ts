@@ -5,6 +5,7 @@
  *
  *   QUICK=1                              smaller, and in a minute
  *   ONLY=sessions|size|transactions      one of them
+ *   SESSIONS=1,1000                      so many sessions, and no others
  */
 import { cpus } from 'node:os';
 import { growSessions } from './growth-sessions.js';
