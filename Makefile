@@ -186,6 +186,10 @@ fuzz: build ## Send mutated frames to either end, for SECONDS=60; SEED=… [TARG
 bench: build tools ## Measure beside our peers
 	@node dist/test/bench/bench.js
 
+.PHONY: bench-growth
+bench-growth: build tools ## Watch memory and speed as work grows (QUICK=1, ONLY=sessions|size|transactions)
+	@$(NODE) dist/test/bench/growth.js
+
 .PHONY: bench-hash
 bench-hash: build ## Measure checksums, in place and on threads
 	@$(NODE) dist/test/bench/hash-bench.js

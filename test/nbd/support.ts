@@ -17,7 +17,12 @@ import type {
 import { type Payload, payloadOf } from '../../src/block/payload.js';
 import { silentLog } from '../../src/log.js';
 import { Bridge, type BridgeOptions } from '../../src/nbd/bridge.js';
-import { NBD_OPT_GO, NBD_OPT_STRUCTURED_REPLY, NBD_REP_ACK } from '../../src/nbd/constants.js';
+import {
+  NBD_OPT_GO,
+  NBD_OPT_SET_META_CONTEXT,
+  NBD_OPT_STRUCTURED_REPLY,
+  NBD_REP_ACK,
+} from '../../src/nbd/constants.js';
 
 export const EVERYTHING: Capabilities = {
   readOnly: false,
@@ -192,13 +197,17 @@ export class RawClient {
   static async ready(
     t: TestContext,
     path: string,
-    options: { structured?: boolean } = {},
+    options: { structured?: boolean; status?: boolean } = {},
   ): Promise<RawClient> {
     const client = await RawClient.connect(t, path);
     client.send(clientFlags(3));
     if (options.structured === true) {
       client.send(option(NBD_OPT_STRUCTURED_REPLY));
       await client.takeOptionReply();
+    }
+    if (options.status === true) {
+      client.send(option(NBD_OPT_SET_META_CONTEXT, contextData('disk', ['base:allocation'])));
+      while ((await client.takeOptionReply()).type !== NBD_REP_ACK);
     }
     client.send(option(NBD_OPT_GO, goData('disk')));
     while ((await client.takeOptionReply()).type !== NBD_REP_ACK);
