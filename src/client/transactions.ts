@@ -207,7 +207,8 @@ export class Transactions {
       const next = this.#engine.pollTransmit(nowMs);
       if (next === undefined) break;
       this.#identity.useTransaction(next.transaction);
-      link.send(next.slot, encodeCommand(next, link.checksum));
+      const load = { transactions: 1, bytes: next.command.creditBytes };
+      link.send(next.slot, encodeCommand(next, link.checksum), load);
       // Sending may have shown that the link is of no more use.
       link = this.#link;
     }

@@ -1,7 +1,7 @@
 import { DstError } from '../errors.js';
 import { CREDIT_BYTES, CREDIT_TRANSACTIONS } from '../limits.js';
 
-/** What one connection has in flight, of the credit that WELCOME gave it. */
+/** What one session has in flight, on all lanes of its epoch, of the credit that WELCOME gave. */
 export class Credit {
   #transactions = 0;
   #bytes = 0;

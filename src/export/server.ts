@@ -7,6 +7,7 @@ import { type Clock, systemClock } from '../clock.js';
 import { DstError } from '../errors.js';
 import {
   CONNECTIONS_MAX,
+  LANES_MAX,
   REFUSAL_LOG_INTERVAL_MS,
   SESSION_LEASE_MS,
   SESSIONS_MAX_DEFAULT,
@@ -47,6 +48,8 @@ export interface ExportServerOptions {
   readonly gate?: Door;
   /** Sessions at once, those that wait for their client to come back among them. */
   readonly sessionsMax?: number;
+  /** Lanes that a session may have, from 1 to LANES_MAX; that many unless given. */
+  readonly lanesMax?: number;
   readonly log: Log;
   readonly clock?: Clock;
   /** How long a session, and its claim to write, outlive its last connection, ms. */
@@ -87,6 +90,7 @@ export class ExportServer implements PeerHost {
       leaseMs: options.leaseMs ?? SESSION_LEASE_MS,
       shared: options.shared ?? false,
       sessionsMax: options.sessionsMax ?? SESSIONS_MAX_DEFAULT,
+      lanesMax: options.lanesMax ?? LANES_MAX,
       rules: options.rules,
     });
   }
@@ -105,6 +109,20 @@ export class ExportServer implements PeerHost {
 
   get sessions(): number {
     return this.#sessions.count;
+  }
+
+  /** Lanes that a session may have. */
+  get lanesMax(): number {
+    return this.#sessions.lanesMax;
+  }
+
+  /**
+   * Lets sessions have so many lanes, from 1 to LANES_MAX. Clients are told: those that have more
+   * give them up once nothing is in flight on them, and those that want more make them.
+   */
+  limitLanes(lanesMax: number): void {
+    this.#sessions.lanesMax = lanesMax;
+    for (const peer of this.#peers.keys()) peer.notify({ event: 'lanes', lanes: lanesMax });
   }
 
   /** Writes that failed their checksums, and were refused for their clients to send again. */
@@ -193,11 +211,11 @@ export class ExportServer implements PeerHost {
       ? await this.#sessions.join(peer, hello, store, permission)
       : undefined;
     const readOnly = session?.readOnly ?? (hello.readOnly || permission === 'ro');
+    const facts = { ...this.#options, checksum: checksum.name, store, readOnly };
     return {
       session,
       checksum,
-      welcome: () =>
-        composeWelcome(hello, { ...this.#options, checksum: checksum.name, store, readOnly }),
+      welcome: () => composeWelcome(hello, { ...facts, lanesMax: this.lanesMax }),
     };
   }
 

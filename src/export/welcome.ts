@@ -20,11 +20,13 @@ export interface WelcomeFacts {
   /** What the client asked for by name; undefined where it asked for the list. */
   readonly store: Store | undefined;
   readonly readOnly: boolean;
+  /** How many lanes a session may have. */
+  readonly lanesMax: number;
 }
 
 /** What WELCOME says, as things are now. Its nonce is fresh; a challenged client gets another. */
 export function composeWelcome(hello: Hello, facts: WelcomeFacts): Welcome {
-  const { stores, checksums, checksum, store, readOnly } = facts;
+  const { stores, checksums, checksum, store, readOnly, lanesMax } = facts;
   return {
     version: PROTOCOL_VERSION,
     session: hello.session,
@@ -39,6 +41,7 @@ export function composeWelcome(hello: Hello, facts: WelcomeFacts): Welcome {
       bytes: CREDIT_BYTES,
       window: TRANSACTION_WINDOW,
     },
+    lanes: lanesMax,
     payloadBytesMax: FRAME_PAYLOAD_BYTES_MAX,
     verifier: store?.device.verifier ?? Buffer.alloc(VERIFIER_BYTES),
     agent: AGENT,
