@@ -51,7 +51,7 @@ export async function runExport(texts: readonly string[], options: ExportOptions
   await startCryptoThreads(options, log);
   // From here to `attach` nothing may wait: clients that come meanwhile are heard by nobody.
   const listeners = await listenEverywhere({ places, identity, clients, ...web, log });
-  const { lease: leaseMs, shared = false, maxSessions: sessionsMax } = options;
+  const { lease: leaseMs, shared = false, maxSessions: sessionsMax, lanes: lanesMax } = options;
   const server = new ExportServer({
     stores,
     checksums,
@@ -61,6 +61,7 @@ export async function runExport(texts: readonly string[], options: ExportOptions
     shared,
     gate,
     sessionsMax,
+    lanesMax,
   });
   for (const listener of listeners) server.attach(listener);
   const ignoreHangups = reloadOnHangup(() => server.reread());

@@ -63,6 +63,11 @@ export class Link {
     return this.#inUse().map(({ number }) => number);
   }
 
+  /** How many those are. */
+  get width(): number {
+    return this.#lanes.length - this.#leaving.size;
+  }
+
   /** Nothing has been heard on some lane since a ping that is an interval old. */
   get silent(): boolean {
     return this.#lanes.some((lane) => lane.silent);

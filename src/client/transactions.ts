@@ -10,6 +10,7 @@ import { SUSPECT_AFTER_MIN_MS } from '../limits.js';
 import type { Log } from '../log.js';
 import { NO_CHECKSUM, type ReplyFrame, type RequestKind } from '../protocol/frame.js';
 import { KIND } from '../protocol/kinds.js';
+import { ByteWindow } from '../transaction/byte-window.js';
 import type { EngineCounters } from '../transaction/counters.js';
 import { TransactionEngine } from '../transaction/engine.js';
 import { deviceError, encodeCommand, isDamaged, type PendingCommand } from './commands.js';
@@ -46,6 +47,7 @@ export class Transactions {
   readonly #host: TransactionsHost;
   readonly #identity: SessionIdentity;
   readonly #unflushed: UnflushedMark;
+  readonly #window = new ByteWindow();
   readonly #engine: TransactionEngine<PendingCommand>;
   /** What transactions go out on; undefined while the session has no link that works. */
   #link: Link | undefined;
@@ -64,6 +66,7 @@ export class Transactions {
       maxResends,
       replayBufferBytes,
       firstTransaction: options.identity.record.transaction,
+      window: this.#window,
       own: (command) => ({
         ...command,
         checksum: NO_CHECKSUM,
@@ -204,6 +207,7 @@ export class Transactions {
   #transmit(): void {
     const nowMs = this.#clock.nowMs();
     for (let link = this.#link; link !== undefined; ) {
+      this.#window.lanes = link.width;
       const next = this.#engine.pollTransmit(nowMs);
       if (next === undefined) break;
       this.#identity.useTransaction(next.transaction);
