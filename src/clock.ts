@@ -12,6 +12,16 @@ export interface Clock {
   nowMs(): number;
   /** Runs a task once, `delayMs` from now or a little later. */
   after(delayMs: number, task: () => void): Timer;
+  /**
+   * Runs a task once all has been heard that has come by now. What came at the same time can
+   * thus be answered together, and nothing waits for what is yet to come.
+   */
+  endOfTurn(task: () => void): void;
+}
+
+/** After the callbacks of this turn's sockets and engines; nextTick would run between them. */
+function endOfTurn(task: () => void): void {
+  setImmediate(task);
 }
 
 export const systemClock: Clock = {
@@ -20,6 +30,7 @@ export const systemClock: Clock = {
     const timer = setTimeout(task, Math.max(0, delayMs));
     return { cancel: () => clearTimeout(timer) };
   },
+  endOfTurn,
 };
 
 /** As the system's, but a process may end while a timer of this one is set. */
@@ -29,4 +40,5 @@ export const backgroundClock: Clock = {
     const timer = setTimeout(task, Math.max(0, delayMs)).unref();
     return { cancel: () => clearTimeout(timer) };
   },
+  endOfTurn,
 };

@@ -283,13 +283,13 @@ export const EXTENTS_PER_REPLY_MAX = 4096;
 
 // ---- Transactions --------------------------------------------------------------------
 
-/** Transactions that an export lets one session have in flight: each holds a stream. */
+/** Transactions that an export lets one session have in flight: each may hold a stream. */
 export const CREDIT_TRANSACTIONS = 512;
 
-/** Payload bytes that an export lets one session have in flight, on all its lanes. The engines buffer
- * without bound (they have no receive backpressure), so this is what bounds memory: both
- * ends hold so much, and their engines a copy of it. It covers 670 Mbit/s at a round trip of
- * 100 ms. */
+/** Payload bytes that an export lets one session have in flight, on all its lanes together. The
+ * engines buffer without bound (they have no receive backpressure), so this is what bounds
+ * memory: both ends hold so much, and their engines a copy of it. It covers 670 Mbit/s at a
+ * round trip of 100 ms. */
 export const CREDIT_BYTES = 8 * MIB;
 
 /** How far a transaction's id may be above the retired mark: what bounds an export's table
@@ -340,6 +340,21 @@ export const REPLAY_SLAB_BYTES = 1 * MIB;
 
 /** ... of which so many are held for reuse when they are empty: what one flush of ours frees. */
 export const REPLAY_SLABS_FREE_MAX = 32;
+
+/** Payload of a transaction, its own or its answer's, up to which others may share its stream:
+ * that halves what a 4 KiB one costs. What a larger one costs is its bytes. */
+export const BATCH_TRANSACTION_BYTES_MAX = 16 * KIB;
+
+/** Payload of those that go out together on one stream, in all: what one call to the engine
+ * takes. */
+export const BATCH_BYTES_MAX = 64 * KIB;
+
+/** Such transactions, where they have little payload or none. */
+export const BATCH_TRANSACTIONS_MAX = 32;
+
+/** Round trip up to which they do. On a longer path a packet that is lost would hold up those
+ * behind it for as long, and the processor is not what transactions wait for. */
+export const BATCH_ROUND_TRIP_MS_MAX = 4;
 
 // ---- Export --------------------------------------------------------------------------
 

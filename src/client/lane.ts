@@ -41,9 +41,9 @@ export interface LaneHandlers {
 /** What goes out on one slot together. */
 export interface Load {
   /** Requests, and so answers to come. */
-  readonly transactions: number;
+  transactions: number;
   /** Of payload, theirs and that of their answers. */
-  readonly bytes: number;
+  bytes: number;
 }
 
 /** A stream that carries requests, and the slot that it has until all of those are answered. */

@@ -6,6 +6,7 @@
 import type { Checksum, ChecksumName } from '../../wasm/checksums.js';
 import { loadSessionChecksum } from '../access/session-checksum.js';
 import { DstError, invariant } from '../errors.js';
+import { BATCH_ROUND_TRIP_MS_MAX } from '../limits.js';
 import type { Welcome } from '../protocol/messages.js';
 import type { Connection } from '../transport/transport.js';
 import { type GreetOptions, greetLane } from './greet.js';
@@ -76,6 +77,14 @@ export class Link {
   /** The shortest seen on lane 0, ms. */
   get roundTripMs(): number {
     return this.#first.roundTripMs;
+  }
+
+  /**
+   * Whether small transactions should share streams: it halves what each costs, but on a long
+   * path a lost packet would hold up all that come after it on its stream.
+   */
+  get batches(): boolean {
+    return this.roundTripMs <= BATCH_ROUND_TRIP_MS_MAX;
   }
 
   /** Starts deliveries and pings. Call once. */

@@ -14,6 +14,7 @@ import { ByteWindow } from '../transaction/byte-window.js';
 import type { EngineCounters } from '../transaction/counters.js';
 import { TransactionEngine } from '../transaction/engine.js';
 import { deviceError, encodeCommand, isDamaged, type PendingCommand } from './commands.js';
+import type { Load } from './lane.js';
 import type { Link } from './link.js';
 import type { SessionIdentity } from './session-identity.js';
 import type { UnflushedMark } from './unflushed-mark.js';
@@ -52,6 +53,8 @@ export class Transactions {
   /** What transactions go out on; undefined while the session has no link that works. */
   #link: Link | undefined;
   #timer: Timer | undefined;
+  /** Something may be sent at the end of this turn. */
+  #sending = false;
   #closed: DstError | undefined;
 
   constructor(options: TransactionsOptions, host: TransactionsHost) {
@@ -201,26 +204,53 @@ export class Transactions {
       return;
     }
     this.#engine.submit(command, this.#clock.nowMs());
-    this.proceed();
+    this.#proceedSoon();
   }
 
+  /** What is submitted, and what answers make room for, in one turn goes out together. */
+  #proceedSoon(): void {
+    if (this.#sending) return;
+    this.#sending = true;
+    this.#clock.endOfTurn(this.#endTurn);
+  }
+
+  readonly #endTurn = (): void => {
+    this.#sending = false;
+    if (this.#closed === undefined) this.proceed();
+  };
+
   #transmit(): void {
-    const nowMs = this.#clock.nowMs();
-    for (let link = this.#link; link !== undefined; ) {
-      this.#window.lanes = link.width;
-      const next = this.#engine.pollTransmit(nowMs);
-      if (next === undefined) break;
-      this.#identity.useTransaction(next.transaction);
-      const load = { transactions: 1, bytes: next.command.creditBytes };
-      link.send(next.slot, encodeCommand(next, link.checksum), load);
-      // Sending may have shown that the link is of no more use.
-      link = this.#link;
-    }
+    const link = this.#link;
+    if (link !== undefined) this.#transmitOn(link);
     this.#deliver();
     if (this.#engine.mustReconnect) {
       this.#link?.fail(
         new DstError('DST_E_STALLED', 'what this connection carried, or acked, is in doubt'),
       );
+    }
+  }
+
+  /** Writes what goes out on one slot by one call. */
+  #transmitOn(link: Link): void {
+    const nowMs = this.#clock.nowMs();
+    let slot = -1;
+    let pieces: Buffer[] = [];
+    let load: Load = { transactions: 0, bytes: 0 };
+    this.#window.lanes = link.width;
+    // Sending may show that the link is of no more use: then all of this waits for the next.
+    while (link === this.#link) {
+      const next = this.#engine.pollTransmit(nowMs, link.batches);
+      if (next?.slot !== slot) {
+        if (pieces.length > 0) link.send(slot, pieces, load);
+        pieces = [];
+        load = { transactions: 0, bytes: 0 };
+      }
+      if (next === undefined) break;
+      slot = next.slot;
+      this.#identity.useTransaction(next.transaction);
+      pieces.push(...encodeCommand(next, link.checksum));
+      load.transactions++;
+      load.bytes += next.command.creditBytes;
     }
   }
 
@@ -242,7 +272,8 @@ export class Transactions {
       return;
     }
     this.#host.onUse();
-    this.#transmit();
+    this.#deliver();
+    this.#proceedSoon();
     this.#host.onEased();
   }
 

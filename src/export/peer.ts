@@ -128,6 +128,10 @@ export class Peer implements RequestHost {
     this.#credit?.reserve(payloadBytes);
   }
 
+  endOfTurn(task: () => void): void {
+    this.#host.clock.endOfTurn(task);
+  }
+
   answered(transaction: number): void {
     this.#working.ended(transaction);
   }

@@ -21,6 +21,8 @@ export interface RequestHost {
   taken(payloadBytes: number): void;
   /** A write came damaged: it was refused, for its client to send again. */
   damaged(transaction: number): void;
+  /** Runs a task once all has been heard that has come by now. */
+  endOfTurn(task: () => void): void;
   /** Carries the request out; undefined when the export is going away and ignores it. */
   run(request: RequestFrame): Promise<Answer> | undefined;
   /** The peer broke the protocol. */
@@ -28,15 +30,17 @@ export interface RequestHost {
 }
 
 /**
- * The export's end of one stream that carries transactions, one after the other: the next
- * request may come only after the reply to the last.
+ * The export's end of one stream that carries transactions. Those that end in one turn of the
+ * event loop are answered together.
  */
 export class RequestStream {
   readonly #stream: Stream;
   readonly #host: RequestHost;
   readonly #decoder: FrameDecoder;
-  #busy = false;
+  /** Of the request that is coming in. */
   #reservedBytes = 0;
+  #replies: Buffer[] = [];
+  #taken: (() => void)[] = [];
 
   constructor(stream: Stream, host: RequestHost) {
     this.#stream = stream;
@@ -62,23 +66,22 @@ export class RequestStream {
     if (header.kind < KIND.read || header.kind >= KIND.done) {
       throw protocolError('a frame that is no request on a request stream');
     }
-    if (this.#busy) throw protocolError('a second request on a stream before the first reply');
     const moves =
       header.kind === KIND.read || header.kind === KIND.write || header.kind === KIND.hash;
     if (moves && header.lengthBytes > this.#host.payloadBytesMax) {
       throw protocolError(`a transaction of ${header.lengthBytes} bytes`);
     }
-    this.#busy = true;
     this.#reservedBytes = moves ? header.lengthBytes : 0;
     this.#host.reserve(this.#reservedBytes);
   }
 
   #onFrame(frame: Frame): void {
     if (!isRequest(frame)) throw protocolError('a frame that is no request');
+    const reservedBytes = this.#reservedBytes;
     const answer = this.#host.run(frame);
     if (answer === undefined) return;
     answer.then(
-      (ended) => this.#reply(frame.transaction, ended),
+      (ended) => this.#reply(frame.transaction, ended, reservedBytes),
       (error: unknown) => {
         if (!(error instanceof DstError)) throw error;
         this.#host.breach(error);
@@ -86,23 +89,31 @@ export class RequestStream {
     );
   }
 
-  #reply(transaction: number, answer: Answer): void {
+  #reply(transaction: number, answer: Answer, reservedBytes: number): void {
     const { payload } = answer;
-    const reservedBytes = this.#reservedBytes;
-    this.#busy = false;
     this.#host.answered(transaction);
     if (answer.errno === ERRNO_DAMAGED) this.#host.damaged(transaction);
-    this.#stream.write(
-      encodeReply(answer.kind, transaction, {
-        errno: answer.errno,
-        checksum: answer.checksum,
-        payload: payload?.pieces ?? [],
-        payloadBytes: payload?.lengthBytes ?? 0,
-      }),
-      () => {
-        payload?.release();
-        this.#host.taken(reservedBytes);
-      },
-    );
+    const frame = encodeReply(answer.kind, transaction, {
+      errno: answer.errno,
+      checksum: answer.checksum,
+      payload: payload?.pieces ?? [],
+      payloadBytes: payload?.lengthBytes ?? 0,
+    });
+    if (this.#taken.length === 0) this.#host.endOfTurn(this.#flush);
+    this.#replies.push(...frame);
+    this.#taken.push(() => {
+      payload?.release();
+      this.#host.taken(reservedBytes);
+    });
   }
+
+  readonly #flush = (): void => {
+    const replies = this.#replies;
+    const taken = this.#taken;
+    this.#replies = [];
+    this.#taken = [];
+    this.#stream.write(replies, () => {
+      for (const each of taken) each();
+    });
+  };
 }

@@ -259,12 +259,17 @@ export class TransactionEngine<C extends Command> {
 
   // ---- What to do now ------------------------------------------------------------------
 
-  /** The next request to send, or undefined when none can go: call until then. */
-  pollTransmit(nowMs: number): Transmit<C> | undefined {
+  /**
+   * The next request to send, or undefined when none can go: call until then. With `batches`,
+   * small ones may share the slot of those before them, to be sent together.
+   */
+  pollTransmit(nowMs: number, batches = false): Transmit<C> | undefined {
     const credit = this.#credit;
-    if (credit === undefined) return undefined;
-    const transaction = this.#nextAffordable(credit, nowMs);
-    if (transaction === undefined) return undefined;
+    const transaction = credit && this.#nextAffordable(credit, nowMs);
+    if (transaction === undefined) {
+      this.#slots.endBatch();
+      return undefined;
+    }
     const { command } = transaction;
     if (transaction.id === 0) {
       this.#sent.giveId(transaction);
@@ -280,7 +285,7 @@ export class TransactionEngine<C extends Command> {
       this.#expect(transaction, nowMs);
     }
     transaction.copies++;
-    const slot = this.#slots.take(transaction, command.creditBytes);
+    const slot = this.#slots.take(transaction, transaction.id, command.creditBytes, batches);
     return { command, transaction: transaction.id, retired: this.#sent.retired, slot };
   }
 
@@ -441,11 +446,10 @@ export class TransactionEngine<C extends Command> {
 
   /** Frees the slot that an answer came on, and tells whose it was. */
   #answered(slot: number, id: number): Transaction<C> {
-    const transaction = this.#slots.at(slot);
-    if (transaction === undefined || transaction.id !== id) {
+    const transaction = this.#slots.release(slot, id);
+    if (transaction === undefined) {
       throw protocolError(`an answer to transaction ${id}, which was not asked there`);
     }
-    this.#slots.release(slot);
     transaction.copies--;
     if (transaction.copies === 0) this.#strays.delete(transaction);
     return transaction;

@@ -8,7 +8,11 @@ const PER_MINUTE = 60;
 
 function newLimit() {
   let nowMs = 1000;
-  const clock: Clock = { nowMs: () => nowMs, after: () => ({ cancel() {} }) };
+  const clock: Clock = {
+    nowMs: () => nowMs,
+    endOfTurn: setImmediate,
+    after: () => ({ cancel() {} }),
+  };
   const pass = (durationMs: number) => {
     nowMs += durationMs;
   };

@@ -15,6 +15,7 @@ function watched(t: TestContext, peer: () => PeerAddress | undefined = () => PEE
   let task: (() => void) | undefined;
   const clock: Clock = {
     nowMs: () => 0,
+    endOfTurn: setImmediate,
     after(_delayMs, later) {
       task = later;
       return {

@@ -29,11 +29,16 @@ const NOW_MS = Date.UTC(2026, 0, 1);
 const WHERE = { host: 'storage.example', port: 4433 };
 
 /** However long a file takes, the time for it never ends. */
-const PATIENT: Clock = { nowMs: () => 0, after: () => ({ cancel() {} }) };
+const PATIENT: Clock = {
+  nowMs: () => 0,
+  endOfTurn: setImmediate,
+  after: () => ({ cancel() {} }),
+};
 
 /** Nobody waits for a file. */
 const IMPATIENT: Clock = {
   nowMs: () => 0,
+  endOfTurn: setImmediate,
   after(_delayMs, task) {
     task();
     return { cancel() {} };

@@ -28,7 +28,11 @@ function silent(state: 'open' | 'ended' = 'open'): Connection {
 /** An export with a clock that stands still, and a way to hand it connections. */
 function handing(t: TestContext) {
   const time = { nowMs: 0 };
-  const clock: Clock = { nowMs: () => time.nowMs, after: () => ({ cancel() {} }) };
+  const clock: Clock = {
+    nowMs: () => time.nowMs,
+    endOfTurn: setImmediate,
+    after: () => ({ cancel() {} }),
+  };
   const lines: { details: unknown; line: unknown }[] = [];
   const decided = { count: 0 };
   const handed: Connection[] = [];

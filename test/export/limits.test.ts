@@ -90,14 +90,28 @@ test('a write is refused by its header, before its payload is kept', async (t) =
   await assertOnlyBadEnds(bad, good, 'DST_E_PROTOCOL');
 });
 
-test('a second request on a stream before the first reply ends that connection only', async (t) => {
+test('what shares a stream counts against the credit, each by itself', async (t) => {
   const { bad, good, device } = await twoClients(t);
-  const hold = device.hold(({ name }) => name === 'read');
+  const hold = device.hold(({ name }) => name === 'cache');
   t.after(() => hold.release());
   const stream = bad.open();
-  stream.send({ transaction: 1, lengthBytes: 512 });
+  for (let i = 0; i <= CREDIT_TRANSACTIONS; i++) {
+    stream.send({ kind: KIND.cache, transaction: i + 1, lengthBytes: 512 });
+  }
+  await assertOnlyBadEnds(bad, good, 'DST_E_LIMIT');
+});
+
+test('of those that share a stream none waits for another', async (t) => {
+  const { device, connect } = newExport(t);
+  const client = await connect();
+  await client.welcome();
+  const hold = device.hold(({ name }) => name === 'flush');
+  const stream = client.open();
+  stream.send({ kind: KIND.flush, transaction: 1 });
   stream.send({ transaction: 2, lengthBytes: 512 });
-  await assertOnlyBadEnds(bad, good, 'DST_E_PROTOCOL');
+  assert.equal((await stream.reply()).transaction, 2);
+  hold.release();
+  assert.equal((await stream.reply()).transaction, 1);
 });
 
 test('a stream carries one transaction after the other', async (t) => {

@@ -20,6 +20,10 @@ class OneTimerClock implements Clock {
     return this.#nowMs;
   }
 
+  endOfTurn(task: () => void): void {
+    setImmediate(task);
+  }
+
   after(delayMs: number, task: () => void) {
     assert.equal(this.#timer, undefined, 'one timer at a time');
     const timer = { atMs: this.#nowMs + delayMs, task };

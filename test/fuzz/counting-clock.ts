@@ -17,6 +17,10 @@ export class CountingClock implements Clock {
     return this.#clock.nowMs();
   }
 
+  endOfTurn(task: () => void): void {
+    this.#clock.endOfTurn(task);
+  }
+
   after(delayMs: number, task: () => void): Timer {
     let over = false;
     const end = () => {

@@ -19,7 +19,11 @@ const READ: Request = {
 
 function setUp() {
   let nowMs = 0;
-  const clock: Clock = { nowMs: () => nowMs, after: () => assert.fail('it needs no timer') };
+  const clock: Clock = {
+    nowMs: () => nowMs,
+    endOfTurn: setImmediate,
+    after: () => assert.fail('it needs no timer'),
+  };
   const lines: { level: string; facts: Record<string, unknown>; text: string }[] = [];
   const at = (level: string) => (facts: unknown, text?: string) =>
     void lines.push({ level, facts: facts as Record<string, unknown>, text: text ?? '' });

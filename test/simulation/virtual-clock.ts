@@ -39,6 +39,10 @@ export class VirtualClock implements Clock {
     return event;
   }
 
+  endOfTurn(task: () => void): void {
+    this.after(0, task);
+  }
+
   /** Resolves once so much time has passed. */
   sleep(delayMs: number): Promise<void> {
     return new Promise((resolve) => this.after(delayMs, resolve));
@@ -113,6 +117,10 @@ export class MortalClock implements Clock {
     return this.#clock.after(delayMs, () => {
       if (!this.#dead) task();
     });
+  }
+
+  endOfTurn(task: () => void): void {
+    this.after(0, task);
   }
 }
 

@@ -76,14 +76,18 @@ for (const maxResends of [0, 2, Number.POSITIVE_INFINITY]) {
     test(`whatever happens, commands end once and nothing acked is lost (${about})`, () => {
       const replayBufferBytes = keptChanges * (REPLAY_ENTRY_BYTES + CREDIT_BYTES_MAX / 8);
       fc.assert(
-        fc.property(fc.array(anyStep, { maxLength: STEPS_MAX, size: 'max' }), (taken) => {
-          const model = new Model(maxResends, replayBufferBytes);
-          // A bound of 0 promises nothing when a machine goes down.
-          const survivable =
-            keptChanges === 0 ? taken.filter(({ kind }) => kind !== 'reboot') : taken;
-          for (const each of survivable) model.take(each);
-          model.finish();
-        }),
+        fc.property(
+          fc.array(anyStep, { maxLength: STEPS_MAX, size: 'max' }),
+          fc.boolean(),
+          (taken, batches) => {
+            const model = new Model(maxResends, replayBufferBytes, batches);
+            // A bound of 0 promises nothing when a machine goes down.
+            const survivable =
+              keptChanges === 0 ? taken.filter(({ kind }) => kind !== 'reboot') : taken;
+            for (const each of survivable) model.take(each);
+            model.finish();
+          },
+        ),
         { numRuns: RUNS },
       );
     });

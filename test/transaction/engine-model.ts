@@ -36,6 +36,11 @@ interface Change {
   outcome: 'open' | 'acked' | 'unknown';
 }
 
+/** A slot may carry several transactions, and a transaction be on several slots. */
+function keyOf({ slot, transaction }: Transmit<NamedCommand>): string {
+  return `${slot}:${transaction}`;
+}
+
 /** The engine beside an export, and what must be true of both, whatever happens. */
 export class Model {
   readonly engine: Engine;
@@ -48,13 +53,16 @@ export class Model {
   readonly #sends = new Map<number, number>();
   readonly #answered = new Set<number>();
   #credit: Credit | undefined;
-  #copies = new Map<number, Copy>();
+  readonly #batches: boolean;
+  /** By `keyOf`. */
+  readonly #copies = new Map<string, Copy>();
   #cacheLost = false;
   #highestId = 0;
   #submitted = 0;
   #nowMs = 0;
 
-  constructor(maxResends: number, replayBufferBytes: number) {
+  constructor(maxResends: number, replayBufferBytes: number, batches: boolean) {
+    this.#batches = batches;
     this.#maxResends = maxResends;
     this.#keepsBytes = replayBufferBytes;
     this.engine = newEngine({ resendTimeoutMs: RESEND_TIMEOUT_MS, maxResends, replayBufferBytes });
@@ -94,7 +102,7 @@ export class Model {
       case 'corrupt': {
         const copy = this.#pick(step.pick);
         if (copy === undefined) break;
-        this.#copies.delete(copy.sent.slot);
+        this.#copies.delete(keyOf(copy.sent));
         engine.handleCorrupt(copy.sent.slot, copy.sent.transaction);
         break;
       }
@@ -167,22 +175,24 @@ export class Model {
   #reply(copy: Copy | undefined): void {
     if (copy === undefined) return;
     this.#deliver(copy);
-    this.#copies.delete(copy.sent.slot);
+    this.#copies.delete(keyOf(copy.sent));
     this.#answered.add(copy.sent.transaction);
     this.engine.handleReply(copy.sent.slot, done(copy.sent.transaction), this.#nowMs);
   }
 
   #send(): void {
-    for (const sent of transmits(this.engine, this.#nowMs)) {
+    const busy = new Set([...this.#copies.values()].map(({ sent }) => sent.slot));
+    for (const sent of transmits(this.engine, this.#nowMs, this.#batches)) {
+      assert.ok(!busy.has(sent.slot), 'a slot used before all that it carries was answered');
+      if (!this.#batches) busy.add(sent.slot);
       this.#checkSend(sent);
-      this.#copies.set(sent.slot, { sent, delivered: false });
+      this.#copies.set(keyOf(sent), { sent, delivered: false });
     }
   }
 
   #checkSend({ command, transaction, retired, slot }: Transmit<NamedCommand>): void {
     assert.ok(this.#credit !== undefined, 'sent without a connection');
     assert.ok(command.name === OWN || this.#waiting.has(command.name), 'sent after its end');
-    assert.ok(!this.#copies.has(slot), 'a slot used twice at once');
     assert.ok(slot < this.#credit.transactions, 'more slots than credit');
     assert.ok(retired <= transaction, 'retired before its end');
     assert.ok(transaction - retired < this.#credit.window, 'outside the window');

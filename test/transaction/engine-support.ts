@@ -111,10 +111,10 @@ export function answer(
 }
 
 /** Everything that the engine wants to send now. */
-export function transmits(engine: Engine, nowMs = 0): Transmit<NamedCommand>[] {
+export function transmits(engine: Engine, nowMs = 0, batches = false): Transmit<NamedCommand>[] {
   const found: Transmit<NamedCommand>[] = [];
   for (;;) {
-    const next = engine.pollTransmit(nowMs);
+    const next = engine.pollTransmit(nowMs, batches);
     if (next === undefined) return found;
     found.push(next);
   }
