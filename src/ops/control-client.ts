@@ -8,8 +8,10 @@ import { DstError, type DstErrorCode, reasonOf } from '../errors.js';
 import { CONTROL_STATUS_TIMEOUT_MS } from '../limits.js';
 import {
   type ClientStatus,
+  COUNT_PARAMETER,
   DISCONNECT_PATH,
   FORCE_PARAMETER,
+  LANES_PATH,
   readClientStatus,
   STATUS_PATH,
 } from './control-messages.js';
@@ -49,6 +51,24 @@ export async function askToDisconnect(socketPath: string, force: boolean): Promi
     throw new DstError(
       'DST_E_CONTROL',
       `the client ended before it had said that all is done (${reasonOf(error)}): see its log`,
+      { cause: error },
+    );
+  }
+}
+
+/**
+ * Has a client use so many lanes, or "auto"; it begins to make or to give up what differs. Rejects
+ * with the client's reason.
+ */
+export async function askForLanes(socketPath: string, count: string): Promise<void> {
+  const timeout = AbortSignal.timeout(CONTROL_STATUS_TIMEOUT_MS);
+  try {
+    await ask(socketPath, 'POST', `${LANES_PATH}?${COUNT_PARAMETER}=${count}`, timeout);
+  } catch (error) {
+    if (error instanceof DstError) throw error;
+    throw new DstError(
+      'DST_E_CONTROL',
+      `the client did not answer (${reasonOf(error)}): see its log`,
       { cause: error },
     );
   }

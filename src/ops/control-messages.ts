@@ -1,14 +1,17 @@
 /**
  * What is said over a client's control socket: HTTP, with JSON in its bodies. `GET /status` is
  * answered by a `ClientStatus`; `POST /disconnect` (or `/disconnect?force=true`) ends the client,
- * and is answered when all is done. What fails is answered by a code and a message.
+ * and is answered when all is done; `POST /lanes?count=4` (or `auto`) has it use so many lanes.
+ * What fails is answered by a code and a message.
  */
-import { DEVICE_ADDRESS_BYTES_MAX, DEVICE_BYTES_MAX } from '../limits.js';
+import { DEVICE_ADDRESS_BYTES_MAX, DEVICE_BYTES_MAX, LANES_MAX } from '../limits.js';
 import { Fields } from '../protocol/fields.js';
 
 export const STATUS_PATH = '/status';
 export const DISCONNECT_PATH = '/disconnect';
 export const FORCE_PARAMETER = 'force';
+export const LANES_PATH = '/lanes';
+export const COUNT_PARAMETER = 'count';
 
 const STATES = ['connecting', 'connected', 'reconnecting', 'ended'] as const;
 
@@ -33,6 +36,9 @@ export interface ClientStatus {
   /** Not known to a client that has never been connected. */
   readonly sizeBytes?: number | undefined;
   readonly readOnly: boolean;
+  /** Connections side by side, and how many are wanted; of a client that is connected. */
+  readonly lanes?: number | undefined;
+  readonly lanesWanted?: number | undefined;
   /** Commands without an answer, and their payload. */
   readonly inFlight: number;
   readonly inFlightBytes: number;
@@ -58,6 +64,8 @@ export function readClientStatus(answer: unknown): ClientStatus {
     state: fields.oneOf('state', STATES),
     ...(fields.has('sizeBytes') && { sizeBytes: fields.integer('sizeBytes', DEVICE_BYTES_MAX) }),
     readOnly: fields.flag('readOnly'),
+    ...(fields.has('lanes') && { lanes: fields.integer('lanes', LANES_MAX) }),
+    ...(fields.has('lanesWanted') && { lanesWanted: fields.integer('lanesWanted', LANES_MAX) }),
     inFlight: count('inFlight'),
     inFlightBytes: count('inFlightBytes'),
     unflushedBytes: count('unflushedBytes'),

@@ -8,8 +8,10 @@ import { listenOnSocketFile, type SocketFile } from '../nbd/unix-socket.js';
 import { resolvesWithin } from '../within.js';
 import {
   type ClientStatus,
+  COUNT_PARAMETER,
   DISCONNECT_PATH,
   FORCE_PARAMETER,
+  LANES_PATH,
   STATUS_PATH,
 } from './control-messages.js';
 import { clientsFolder, makeRuntimeFolder } from './runtime-folder.js';
@@ -26,6 +28,8 @@ export interface ControlOptions {
    * why it goes on. It must not wait for `Control.close`, which waits for the answer.
    */
   disconnect(force: boolean): Promise<void>;
+  /** Has it use so many lanes, as `parseLanes` reads it; absent before it is connected. */
+  chooseLanes?(count: string): void;
   readonly log: Log;
 }
 
@@ -36,7 +40,7 @@ export interface Control {
 }
 
 /**
- * Answers `dst-quic status` and `dst-quic disconnect`: HTTP over a Unix socket that only its
+ * Answers `dst-quic status`, `dst-quic disconnect` and `dst-quic lanes`: HTTP over a Unix socket that only its
  * owner may connect to. Where there can be no such socket, the log says so and it is done
  * without: whoever wants to use a device can do so unseen.
  */
@@ -87,10 +91,14 @@ async function carryOut(options: ControlOptions, request: IncomingMessage): Prom
   const { pathname, searchParams } = new URL(request.url ?? '/', BASE);
   const wanted = `${request.method} ${pathname}`;
   if (wanted === `GET ${STATUS_PATH}`) return options.status();
+  if (wanted === `POST ${LANES_PATH}` && options.chooseLanes !== undefined) {
+    options.chooseLanes(searchParams.get(COUNT_PARAMETER) ?? '');
+    return {};
+  }
   if (wanted !== `POST ${DISCONNECT_PATH}`) {
     throw new DstError(
       'DST_E_CONTROL',
-      `this client does not know "${wanted}": it may be of another version`,
+      `this client does not know "${wanted}": it may not be connected yet, or be of another version`,
     );
   }
   await options.disconnect(searchParams.get(FORCE_PARAMETER) === 'true');
