@@ -20,7 +20,10 @@ export function lanesOption(): Option {
 
 /** Of `export`. */
 export function lanesLimitOption(): Option {
-  return new Option('--lanes <n>', 'connections that one client may have side by side')
+  return new Option(
+    '--lanes <n>',
+    'connections that one client may have side by side; "dst-quic lanes --export" changes it',
+  )
     .argParser((text) => parseLanesLimit('--lanes', text))
     .default(LANES_MAX);
 }
