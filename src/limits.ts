@@ -292,13 +292,13 @@ export const EXTENTS_PER_REPLY_MAX = 4096;
 
 // ---- Transactions --------------------------------------------------------------------
 
-/** Transactions that an export lets one connection have in flight: each may hold a stream. */
+/** Transactions that an export lets one session have in flight: each may hold a stream. */
 export const CREDIT_TRANSACTIONS = 512;
 
-/** Payload bytes that an export lets one connection have in flight. The engines buffer
- * without bound (they have no receive backpressure), so this is what bounds memory: both
- * ends hold so much, and their engines a copy of it. It covers 670 Mbit/s at a round trip of
- * 100 ms. */
+/** Payload bytes that an export lets one session have in flight, on all its lanes together. The
+ * engines buffer without bound (they have no receive backpressure), so this is what bounds
+ * memory: both ends hold so much, and their engines a copy of it. It covers 670 Mbit/s at a
+ * round trip of 100 ms. */
 export const CREDIT_BYTES = 8 * MIB;
 
 /** The same for all connections of an export together, so that a slow disk under hundreds of
@@ -494,6 +494,36 @@ export const LEAVE_TIMEOUT_MS = 1_000;
 /** A HELLO is left so long to be answered before another attempt may say it too, which ends
  * the first; twice as long each time that it was for nothing, up to CONNECT_TIMEOUT_MS. */
 export const WELCOME_PATIENCE_MS = 1_500;
+
+// ---- Lanes ---------------------------------------------------------------------------
+
+/** Connections that one session may have side by side. Past a handful more of them win little,
+ * and each costs a thread of the QUIC engine and its buffers. */
+export const LANES_MAX = 16;
+
+/** From this round trip on --lanes auto counts on lost packets and on a congestion window that
+ * takes long to grow again: what is nearer is a local network. */
+export const LANES_LONG_PATH_ROUND_TRIP_MS = 10;
+
+/** What it has at least on such a path, ... */
+export const LANES_AUTO_LONG_PATH = 4;
+
+/** ... and otherwise one lane for so many processors: the event loop, the engine's thread and
+ * what the device is for share them. */
+export const LANES_AUTO_PROCESSORS_EACH = 2;
+
+/** More lanes than this do not make a short path faster, as one event loop serves them all. */
+export const LANES_AUTO_SHORT_PATH_MAX = 4;
+
+/** A further lane that could not be made is tried again after this, doubled each time, ... */
+export const LANE_RETRY_DELAY_MIN_MS = 1_000;
+
+/** ... up to this: the session works without it. */
+export const LANE_RETRY_DELAY_MAX_MS = 60_000;
+
+/** A link that ends before it is so old may have ended because of its further lanes: the next one
+ * waits for them for LANE_RETRY_DELAY_MIN_MS, doubled as above. */
+export const LANES_STEADY_AFTER_MS = 60_000;
 
 // ---- Sessions that outlive their process ---------------------------------------------
 

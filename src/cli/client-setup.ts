@@ -40,7 +40,8 @@ export async function setUpClient(
   if (options.replayBuffer === 0 && !readOnly) warnOfNoReplay(log);
   await startCryptoThreads(options, log);
   const settings = outageSettings(options);
-  const session = { ...route, ...settings, exportName, checksums, secret, readOnly, log };
+  const { lanes } = options;
+  const session = { ...route, ...settings, exportName, checksums, secret, readOnly, lanes, log };
   return { address, session, route, log };
 }
 

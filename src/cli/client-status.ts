@@ -19,6 +19,7 @@ export function clientStatus(
   device: RemoteDevice,
   { refused, ...serving }: Serving,
 ): ClientStatus {
+  const { open: lanes, wanted: lanesWanted } = device.session.lanes;
   return {
     pid: process.pid,
     export: session.exportName,
@@ -27,6 +28,8 @@ export function clientStatus(
     state: refused ? 'ended' : device.session.connected ? 'connected' : 'reconnecting',
     sizeBytes: device.geometry.sizeBytes,
     readOnly: device.capabilities.readOnly,
+    lanes,
+    lanesWanted,
     unflushedBytes: device.session.unflushedBytes,
     ...serving,
   };

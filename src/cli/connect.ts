@@ -4,6 +4,7 @@ import { type ChecksumOptions, checksumOptions } from './checksum-options.js';
 import { type ClientIdentityOptions, clientIdentityOptions } from './client-identity-option.js';
 import { type CryptoThreadsOptions, cryptoThreadsOption } from './crypto-threads.js';
 import { type DeviceOptions, deviceOptions } from './device-options.js';
+import { type LanesOptions, lanesOption } from './lanes-option.js';
 import {
   ADDRESS_HELP,
   ConfigOption,
@@ -22,6 +23,7 @@ export interface ConnectOptions
     ClientIdentityOptions,
     ChecksumOptions,
     CryptoThreadsOptions,
+    LanesOptions,
     DeviceOptions {
   readonly cert: string;
   readonly socket?: string;
@@ -54,6 +56,7 @@ export function addConnectCommand(program: Command): void {
   const checksums = checksumOptions('checksums to accept; the export picks one', 'all but none');
   for (const option of clientIdentityOptions()) connect.addOption(option);
   for (const option of [...checksums, ...outageOptions()]) connect.addOption(option);
+  connect.addOption(lanesOption());
   connect.addOption(cryptoThreadsOption());
   connect.addOption(new ConfigOption(checkedAddress));
   connect

@@ -1,5 +1,5 @@
 import type { ExportPlace } from '../client/address.js';
-import type { Dial } from '../client/link.js';
+import type { Dial } from '../client/dial.js';
 import type { Route } from '../client/route/route.js';
 import { RouteMemory } from '../client/route/route-memory.js';
 import { Router } from '../client/route/router.js';

@@ -5,6 +5,7 @@ import { type AccessOptions, accessOptions } from './access-options.js';
 import { type ChecksumOptions, checksumOptions } from './checksum-options.js';
 import { type CryptoThreadsOptions, cryptoThreadsOption } from './crypto-threads.js';
 import { formatDuration } from './duration.js';
+import { lanesLimitOption } from './lanes-option.js';
 import {
   ConfigOption,
   durationOption,
@@ -33,6 +34,8 @@ export interface ExportOptions
   /** In milliseconds. */
   readonly lease: number;
   readonly shared?: boolean;
+  /** That one client may have. */
+  readonly lanes: number;
 }
 
 export function addExportCommand(program: Command): void {
@@ -73,6 +76,7 @@ export function addExportCommand(program: Command): void {
   for (const option of [...checksums, ...accessOptions(), ...webTransportOptions()]) {
     exporting.addOption(option);
   }
+  exporting.addOption(lanesLimitOption());
   exporting.addOption(cryptoThreadsOption());
   exporting.addOption(new ConfigOption(resolveStore));
   exporting

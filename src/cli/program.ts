@@ -7,6 +7,7 @@ import { addDisconnectCommand } from './disconnect.js';
 import { describeError, EXIT, EXIT_MEANINGS, exitCodeOf, UsageError } from './exit.js';
 import { addExportCommand } from './export.js';
 import { addInfoCommand } from './info.js';
+import { addLanesCommand } from './lanes.js';
 import { addListCommand } from './list.js';
 import { type LogOptions, logOptions, refuseRepeats } from './options.js';
 import { handleSignals } from './shutdown.js';
@@ -50,6 +51,7 @@ export function createProgram(): Command {
   addConnectCommand(program);
   addStatusCommand(program);
   addDisconnectCommand(program);
+  addLanesCommand(program);
   addListCommand(program);
   addInfoCommand(program);
   addCertCommand(program);

@@ -90,7 +90,8 @@ async function disconnectOrphan(index: number, force: boolean): Promise<void> {
   );
 }
 
-function unanswered(found: Attached): DstError {
+/** Why a client that was found cannot be asked for anything. */
+export function unanswered(found: Attached): DstError {
   const { pid, state } = found.status;
   const who = pid === undefined ? 'a process' : `process ${pid}`;
   const [code, why, step] =

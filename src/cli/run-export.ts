@@ -10,6 +10,7 @@ import { ExportServer } from '../export/server.js';
 import type { Store } from '../export/store.js';
 import { SHUTDOWN_GRACE_MS } from '../limits.js';
 import type { Log } from '../log.js';
+import { startExportControl } from '../ops/export-control.js';
 import { createLogger } from '../ops/logger.js';
 import type { Listener } from '../transport/transport.js';
 import { type IdentityPaths, loadServerIdentity } from '../trust/identity.js';
@@ -19,6 +20,7 @@ import { startCryptoThreads } from './crypto-threads.js';
 import { UsageError } from './exit.js';
 import type { ExportOptions } from './export.js';
 import { reloadOnHangup } from './hangup.js';
+import { parseLanesLimit } from './lanes-option.js';
 import { listenEverywhere } from './listen-everywhere.js';
 import { printLine } from './output.js';
 import { readSecret } from './secret-option.js';
@@ -51,7 +53,7 @@ export async function runExport(texts: readonly string[], options: ExportOptions
   await startCryptoThreads(options, log);
   // From here to `attach` nothing may wait: clients that come meanwhile are heard by nobody.
   const listeners = await listenEverywhere({ places, identity, clients, ...web, log });
-  const { lease: leaseMs, shared = false, maxSessions: sessionsMax } = options;
+  const { lease: leaseMs, shared = false, maxSessions: sessionsMax, lanes: lanesMax } = options;
   const server = new ExportServer({
     stores,
     checksums,
@@ -61,9 +63,20 @@ export async function runExport(texts: readonly string[], options: ExportOptions
     shared,
     gate,
     sessionsMax,
+    lanesMax,
   });
   for (const listener of listeners) server.attach(listener);
   const ignoreHangups = reloadOnHangup(() => server.reread());
+
+  const control = await startExportControl({
+    status: () => ({
+      pid: process.pid,
+      stores: stores.map(({ name }) => name),
+      lanes: server.lanesMax,
+    }),
+    limitLanes: (count) => server.limitLanes(parseLanesLimit('lanes', count)),
+    log,
+  });
 
   const stop = stopRequested();
   warnOfLockedDoor(options, listeners, log);
@@ -72,6 +85,7 @@ export async function runExport(texts: readonly string[], options: ExportOptions
   log.info(`${await stop}: ending; another signal ends it at once`);
   ignoreHangups();
   await tellService('STOPPING=1', log);
+  await control.close();
   await server.shutdown(SHUTDOWN_GRACE_MS);
   log.info('ended: everything that was written is on the disk');
 }

@@ -10,6 +10,7 @@ import { BridgeEnding } from './bridge-ending.js';
 import { type Client, connectClient, setUpClient } from './client-setup.js';
 import { clientStatus } from './client-status.js';
 import type { ConnectOptions } from './connect.js';
+import { parseLanes } from './lanes-option.js';
 import { printLine } from './output.js';
 import { tellService } from './service.js';
 import { stopRequested } from './shutdown.js';
@@ -30,6 +31,7 @@ export async function serveBridge(
   const control = await startControl({
     status: () => bridgeStatus(client, bridge, device, ending),
     disconnect: (force) => ending.disconnect(force),
+    chooseLanes: (count) => device.session.chooseLanes(parseLanes('lanes', count)),
     log,
   });
   try {

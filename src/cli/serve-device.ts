@@ -15,6 +15,7 @@ import { type Client, connectClient, setUpClient } from './client-setup.js';
 import { clientStatus } from './client-status.js';
 import type { ConnectOptions } from './connect.js';
 import { DeviceJournal } from './device-journal.js';
+import { parseLanes } from './lanes-option.js';
 import { printLine } from './output.js';
 import type { ServedDevice } from './served-device.js';
 import { tellService } from './service.js';
@@ -105,6 +106,7 @@ async function serve(
       await served.end();
       if (served.refused !== undefined) throw served.refused;
     },
+    chooseLanes: (count) => device.session.chooseLanes(parseLanes('lanes', count)),
     log,
   });
   try {

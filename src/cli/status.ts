@@ -28,6 +28,7 @@ const HEADINGS = [
   'EXPORT',
   'ADDRESS',
   'TRANSPORT',
+  'LANES',
   'STATE',
   'SIZE',
   'IN FLIGHT',
@@ -45,11 +46,18 @@ function row(attached: Attached): string[] {
     status.export ?? UNKNOWN,
     status.address ?? UNKNOWN,
     ('transport' in status ? status.transport : undefined) ?? UNKNOWN,
+    lanesOf(status),
     status.state,
     status.readOnly ? `${size} read-only` : size,
     'inFlight' in status ? `${status.inFlight}` : UNKNOWN,
     status.since ?? UNKNOWN,
   ];
+}
+
+/** As "3/4": three there are, of four that are wanted. */
+function lanesOf(status: Attached['status']): string {
+  if (!('lanes' in status) || status.lanes === undefined) return UNKNOWN;
+  return `${status.lanes}/${status.lanesWanted ?? status.lanes}`;
 }
 
 const EXAMPLES = `

@@ -3,8 +3,12 @@ import type { Clock } from '../clock.js';
 import { DstError } from '../errors.js';
 import { CONNECT_TIMEOUT_MS, LEAVE_TIMEOUT_MS, WELCOME_PATIENCE_MS } from '../limits.js';
 import type { Connection } from '../transport/transport.js';
+import type { Dial, DialRequest } from './dial.js';
 import { firstGreeting } from './first-greeting.js';
-import { type Dial, type DialRequest, Link } from './link.js';
+import { type GreetOptions, greetLane } from './greet.js';
+import type { LinkRequest } from './greeting.js';
+import type { Lane } from './lane.js';
+import { Link } from './link.js';
 import { newsOfRefusal } from './refusals.js';
 import type { ConnectionNews } from './route/route.js';
 import type { SessionIdentity } from './session-identity.js';
@@ -78,6 +82,26 @@ export class Connector {
   }
 
   /**
+   * Dials a further lane for a link, the way that its lane 0 came, and has it join the link's
+   * epoch. It fences nothing, so that it may be called beside everything else. Rejects as
+   * dialling and `greetLane` do.
+   */
+  async openLane(link: Link, lane: number, signal: AbortSignal): Promise<Lane> {
+    const timeoutMs = CONNECT_TIMEOUT_MS;
+    const connection = await this.#options.dial({
+      ...{ timeoutMs, signal, attempt: 0 },
+      like: link.connection,
+    });
+    if (signal.aborted || this.#left) {
+      connection.close('it is not wanted any more');
+      throw aborted();
+    }
+    const { epoch, checksum } = link.welcome;
+    const request = { ...this.#request(epoch, [checksum]), lane };
+    return greetLane(connection, request, this.#greetOptions(timeoutMs, signal));
+  }
+
+  /**
    * Ends what is under way. A HELLO that may have been heard already is waited for, at most
    * LEAVE_TIMEOUT_MS: the export must be told that its session is over as well.
    */
@@ -116,25 +140,13 @@ export class Connector {
   }
 
   async #greet(connection: Connection, timeoutMs: number): Promise<Link> {
-    const { clock, exportName, checksums, takeover, secret, pingIntervalMs } = this.#options;
-    this.#greetedMs = clock.nowMs();
+    this.#greetedMs = this.#options.clock.nowMs();
     const epoch = this.#identity.nextEpoch();
     this.#options.heard?.(connection, 'greeted');
     const greeting = Link.greet(
       connection,
-      {
-        intent: 'attach',
-        exportName,
-        session: this.#identity.id,
-        epoch,
-        checksums,
-        readOnly: this.#readOnly,
-        resuming: this.#welcomed,
-        // Once: a session that was fenced itself must not fence whoever did it.
-        takeover: takeover === true && !this.#welcomed,
-        secret,
-      },
-      { clock, pingIntervalMs, timeoutMs, signal: this.#closing.signal },
+      this.#request(epoch, this.#options.checksums),
+      this.#greetOptions(timeoutMs, this.#closing.signal),
     );
     const link = await this.#heard(connection, greeting);
     this.#welcomed = true;
@@ -143,6 +155,27 @@ export class Connector {
     if (!this.#left) return link;
     await link.leave();
     throw aborted();
+  }
+
+  #request(epoch: number, checksums: readonly string[]): LinkRequest {
+    const { exportName, takeover, secret } = this.#options;
+    return {
+      intent: 'attach',
+      exportName,
+      session: this.#identity.id,
+      epoch,
+      checksums,
+      readOnly: this.#readOnly,
+      resuming: this.#welcomed,
+      // Once: a session that was fenced itself must not fence whoever did it.
+      takeover: takeover === true && !this.#welcomed,
+      secret,
+    };
+  }
+
+  #greetOptions(timeoutMs: number, signal: AbortSignal): GreetOptions {
+    const { clock, pingIntervalMs } = this.#options;
+    return { clock, pingIntervalMs, timeoutMs, signal };
   }
 
   async #heard(connection: Connection, greeting: Promise<Link>): Promise<Link> {

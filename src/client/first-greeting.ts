@@ -1,6 +1,7 @@
 import { CONNECT_TIMEOUT_MS, FIRST_HELLO_TIMEOUT_MS } from '../limits.js';
 import type { Connection } from '../transport/transport.js';
-import type { Dial, Link } from './link.js';
+import type { Dial } from './dial.js';
+import type { Link } from './link.js';
 import { isUnanswered } from './refusals.js';
 
 /** Says HELLO on a connection, which is to be answered within `timeoutMs`. */

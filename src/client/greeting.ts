@@ -30,6 +30,8 @@ export interface LinkRequest {
   readonly exportName: string;
   readonly session: Buffer;
   readonly epoch: number;
+  /** 0, which begins the epoch, unless given. */
+  readonly lane?: number;
   readonly checksums: readonly string[];
   readonly readOnly: boolean;
   /** The session has been welcomed before. */
@@ -141,6 +143,7 @@ function helloOf(request: LinkRequest, pingIntervalMs: number): Hello {
     export: request.exportName,
     session: request.session,
     epoch: request.epoch,
+    lane: request.lane ?? 0,
     nonce: randomBytes(NONCE_BYTES),
     checksums: request.checksums,
     readOnly: request.readOnly,

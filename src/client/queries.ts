@@ -7,8 +7,9 @@ import { CONNECT_TIMEOUT_MS, PING_INTERVAL_MS } from '../limits.js';
 import { type ExportDescription, SESSION_BYTES, type Welcome } from '../protocol/messages.js';
 import type { Connection } from '../transport/transport.js';
 import { resolvesWithin } from '../within.js';
+import type { Dial } from './dial.js';
 import { firstGreeting } from './first-greeting.js';
-import { type Dial, Link } from './link.js';
+import { Link } from './link.js';
 
 /** What `info` says of one export. */
 export interface ExportInfo {

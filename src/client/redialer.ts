@@ -9,7 +9,7 @@ import {
   REDIAL_DELAY_MAX_MS,
   REDIAL_DELAY_MIN_MS,
 } from '../limits.js';
-import type { DialRequest } from './link.js';
+import type { DialRequest } from './dial.js';
 
 export interface RedialerOptions {
   readonly clock: Clock;

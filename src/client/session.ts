@@ -4,14 +4,8 @@
  * on one that is given up goes out again. Commands are run by transactions.ts.
  */
 import type { Payload } from '../block/payload.js';
-import { type Clock, systemClock } from '../clock.js';
+import type { Clock } from '../clock.js';
 import { DstError } from '../errors.js';
-import {
-  PING_INTERVAL_MS,
-  REPLAY_BUFFER_BYTES,
-  RESEND_TIMEOUT_MS,
-  RESENDS_MAX,
-} from '../limits.js';
 import type { ReplyFrame, RequestKind } from '../protocol/frame.js';
 import { KIND } from '../protocol/kinds.js';
 import {
@@ -23,14 +17,15 @@ import {
 import type { EngineCounters } from '../transaction/counters.js';
 import type { Connection } from '../transport/transport.js';
 import { Connector } from './connector.js';
+import type { Dial } from './dial.js';
 import { inheritedCacheLost, inheritedFlushFailed } from './inherited.js';
-import type { Dial, Link } from './link.js';
+import { type LaneCount, LaneKeeper, type LanesChoice } from './lane-keeper.js';
+import type { Link } from './link.js';
 import { LinkUse } from './link-use.js';
 import { OutageLimit } from './outage-limit.js';
 import { Redialer } from './redialer.js';
 import { FINAL_REFUSALS, isFinalRefusal, newsOfRefusal, OWN_DOING } from './refusals.js';
-import { SessionIdentity } from './session-identity.js';
-import type { SessionOptions } from './session-options.js';
+import { type CompleteSessionOptions, completed, type SessionOptions } from './session-options.js';
 import { type PathChange, StateLog } from './state-log.js';
 import { Suspicion } from './suspicion.js';
 import { Transactions } from './transactions.js';
@@ -40,12 +35,13 @@ import { UnflushedMark } from './unflushed-mark.js';
 const NO_VERIFIER = Buffer.alloc(0);
 
 export class RemoteSession {
-  readonly #options: SessionOptions;
+  readonly #options: CompleteSessionOptions;
   readonly #clock: Clock;
   readonly #connector: Connector;
   readonly #redialer: Redialer;
   readonly #suspicion: Suspicion;
   readonly #transactions: Transactions;
+  readonly #lanes: LaneKeeper;
   readonly #states: StateLog;
   readonly #use: LinkUse;
   readonly #outage: OutageLimit;
@@ -69,36 +65,28 @@ export class RemoteSession {
     this.#tellRefused = resolve;
   });
 
-  private constructor(
-    options: SessionOptions,
-    identity: SessionIdentity,
-    connector: Connector,
-    link: Link,
-  ) {
+  private constructor(options: CompleteSessionOptions, connector: Connector, link: Link) {
+    const { clock, random, log, identity } = options;
     this.#options = options;
-    this.#clock = options.clock ?? systemClock;
+    this.#clock = clock;
     this.#connector = connector;
-    this.#states = new StateLog(options.log, options.exportName, options.currentRoute);
+    this.#states = new StateLog(log, options.exportName, options.currentRoute);
     this.#use = new LinkUse(options.heard);
     this.#link = link;
     this.#offered = offeredBy(link.welcome);
-    this.#unflushed = new UnflushedMark(identity, this.#clock);
+    this.#unflushed = new UnflushedMark(identity, clock);
     this.#verifier = this.#unflushed.inherited
       ? (identity.record.verifier ?? NO_VERIFIER)
       : link.welcome.verifier;
     this.payloadBytesMax = link.welcome.payloadBytesMax;
     // Where nothing can be flushed, there is nothing that a flush would cover.
     this.#replayBufferBytes = this.#offered.capabilities.includes('flush')
-      ? (options.replayBufferBytes ?? REPLAY_BUFFER_BYTES)
+      ? options.replayBufferBytes
       : 0;
     this.#transactions = new Transactions(
       {
-        clock: this.#clock,
-        log: options.log,
-        resendTimeoutMs: options.resendTimeoutMs ?? RESEND_TIMEOUT_MS,
-        maxResends: options.maxResends ?? RESENDS_MAX,
+        ...options,
         replayBufferBytes: this.#replayBufferBytes,
-        identity,
         unflushed: this.#unflushed,
       },
       {
@@ -108,15 +96,18 @@ export class RemoteSession {
         ownFailed: (error) => this.#states.ownFailed(error),
       },
     );
-    const { maxOutageMs = Number.POSITIVE_INFINITY } = options;
-    this.#outage = new OutageLimit(this.#clock, maxOutageMs, (reason) => {
+    this.#outage = new OutageLimit(clock, options.maxOutageMs, (reason) => {
       if (!this.#linkUp) this.#giveUp(reason);
     });
     this.#redialer = new Redialer({
-      clock: this.#clock,
-      random: options.random ?? Math.random,
+      clock,
+      random,
       urgent: () => this.#transactions.waiting,
       attempt: (request) => this.#attempt(request),
+    });
+    this.#lanes = new LaneKeeper({
+      ...{ clock, random, log, choice: options.lanes },
+      open: (of, lane, signal) => connector.openLane(of, lane, signal),
     });
     this.#suspicion = new Suspicion(this.#states, this.#redialer);
     this.#unwatch = options.watchPath?.((why) => this.#onPathChanged(why)) ?? (() => {});
@@ -129,14 +120,9 @@ export class RemoteSession {
    * been lost it rejects with DST_E_REPLAY_LOST, now and each time that it is resumed.
    */
   static async open(options: SessionOptions): Promise<RemoteSession> {
-    const { identity = new SessionIdentity() } = options;
-    const connector = new Connector({
-      ...options,
-      identity,
-      clock: options.clock ?? systemClock,
-      pingIntervalMs: options.pingIntervalMs ?? PING_INTERVAL_MS,
-    });
-    const session = new RemoteSession(options, identity, connector, await connector.openFirst());
+    const complete = completed(options);
+    const connector = new Connector(complete);
+    const session = new RemoteSession(complete, connector, await connector.openFirst());
     await session.#flushInherited();
     return session;
   }
@@ -153,6 +139,16 @@ export class RemoteSession {
 
   get connected(): boolean {
     return this.#linkUp;
+  }
+
+  /** Connections side by side, and how many are wanted. */
+  get lanes(): LaneCount {
+    return this.#lanes.count;
+  }
+
+  /** Has so many lanes from now on; what is in flight on one that goes is waited for. */
+  chooseLanes(choice: LanesChoice): void {
+    this.#lanes.choose(choice);
   }
 
   get counters(): Readonly<EngineCounters> {
@@ -274,6 +270,7 @@ export class RemoteSession {
     if (cacheLost && !this.#options.readOnly)
       this.#states.cacheLost(this.unflushedBytes, this.#replayBufferBytes > 0);
     this.#transactions.attach(link, cacheLost);
+    this.#lanes.attach(link);
     link.start({
       onReply: (slot, reply) => this.#transactions.onReply(link, slot, reply),
       onNotice: (notice) => this.#onNotice(notice),
@@ -294,6 +291,7 @@ export class RemoteSession {
       this.#states.down(reason, this.unfinished);
       if (this.#transactions.waiting) this.#use.tell('useless');
     }
+    this.#lanes.detach();
     this.#transactions.detach();
     // Connections that are of no use, one after the other, are one outage.
     this.#outage.begin();
@@ -352,6 +350,9 @@ export class RemoteSession {
         else this.#link.fail(reason);
         break;
       }
+      case 'lanes':
+        this.#lanes.allow(notice.lanes);
+        break;
       case 'resized':
         this.#resize(notice.sizeBytes);
         break;
@@ -415,6 +416,7 @@ export class RemoteSession {
     this.#linkUp = false;
     this.#outage.end();
     this.#unwatch();
+    this.#lanes.detach();
     this.#redialer.stop();
     this.#transactions.end(reason);
     this.#states.ended(this.counters, this.reconnects);

@@ -10,9 +10,11 @@ import { SUSPECT_AFTER_MIN_MS } from '../limits.js';
 import type { Log } from '../log.js';
 import { NO_CHECKSUM, type ReplyFrame, type RequestKind } from '../protocol/frame.js';
 import { KIND } from '../protocol/kinds.js';
+import { ByteWindow } from '../transaction/byte-window.js';
 import type { EngineCounters } from '../transaction/counters.js';
 import { TransactionEngine } from '../transaction/engine.js';
 import { deviceError, encodeCommand, isDamaged, type PendingCommand } from './commands.js';
+import type { Load } from './lane.js';
 import type { Link } from './link.js';
 import type { SessionIdentity } from './session-identity.js';
 import type { UnflushedMark } from './unflushed-mark.js';
@@ -46,6 +48,7 @@ export class Transactions {
   readonly #host: TransactionsHost;
   readonly #identity: SessionIdentity;
   readonly #unflushed: UnflushedMark;
+  readonly #window = new ByteWindow();
   readonly #engine: TransactionEngine<PendingCommand>;
   /** What transactions go out on; undefined while the session has no link that works. */
   #link: Link | undefined;
@@ -66,6 +69,7 @@ export class Transactions {
       maxResends,
       replayBufferBytes,
       firstTransaction: options.identity.record.transaction,
+      window: this.#window,
       own: (command) => ({
         ...command,
         checksum: NO_CHECKSUM,
@@ -231,17 +235,22 @@ export class Transactions {
     const nowMs = this.#clock.nowMs();
     let slot = -1;
     let pieces: Buffer[] = [];
+    let load: Load = { transactions: 0, bytes: 0 };
+    this.#window.lanes = link.width;
     // Sending may show that the link is of no more use: then all of this waits for the next.
     while (link === this.#link) {
       const next = this.#engine.pollTransmit(nowMs, link.batches);
       if (next?.slot !== slot) {
-        if (pieces.length > 0) link.send(slot, pieces);
+        if (pieces.length > 0) link.send(slot, pieces, load);
         pieces = [];
+        load = { transactions: 0, bytes: 0 };
       }
       if (next === undefined) break;
       slot = next.slot;
       this.#identity.useTransaction(next.transaction);
       pieces.push(...encodeCommand(next, link.checksum));
+      load.transactions++;
+      load.bytes += next.command.creditBytes;
     }
   }
 

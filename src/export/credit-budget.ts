@@ -6,7 +6,7 @@ import {
 } from '../limits.js';
 
 /**
- * What all connections of an export may have in flight together. Each is told at WELCOME what it
+ * What all sessions of an export may have in flight together. Each is told at WELCOME what it
  * may have: CREDIT_BYTES, or a share of what the budget has left, and never less than
  * CREDIT_BYTES_MIN, which is outside of the budget once that is spent.
  */

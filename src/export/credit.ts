@@ -1,15 +1,12 @@
 import { DstError } from '../errors.js';
 import { CREDIT_TRANSACTIONS } from '../limits.js';
 
-/** What one connection has in flight, of the credit that WELCOME gave it. */
+/** What one session has in flight, on all lanes of its epoch, of the credit that WELCOME gave. */
 export class Credit {
-  readonly #bytesMax: number;
   #transactions = 0;
   #bytes = 0;
 
-  constructor(bytesMax: number) {
-    this.#bytesMax = bytesMax;
-  }
+  constructor(readonly bytesMax: number) {}
 
   /**
    * Takes a transaction in, with so many bytes of payload, its own and its answer's. Throws
@@ -20,7 +17,7 @@ export class Credit {
     this.#transactions++;
     this.#bytes += payloadBytes;
     const tooMany = this.#transactions > CREDIT_TRANSACTIONS;
-    if (tooMany || (!alone && this.#bytes > this.#bytesMax)) {
+    if (tooMany || (!alone && this.#bytes > this.bytesMax)) {
       throw new DstError(
         'DST_E_LIMIT',
         `${this.#transactions} transactions with ${this.#bytes} bytes in flight are more than the credit`,

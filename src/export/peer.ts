@@ -37,7 +37,7 @@ import {
 } from '../protocol/messages.js';
 import type { Connection, Stream } from '../transport/transport.js';
 import { Challenge, UNPROVED } from './challenge.js';
-import { Credit } from './credit.js';
+import type { Credit } from './credit.js';
 import type { Answer } from './executor.js';
 import type { Admission, PeerHost } from './peer-host.js';
 import { type RequestHost, RequestStream } from './request-stream.js';
@@ -54,8 +54,8 @@ export class Peer implements RequestHost {
   #admission: Admission | undefined;
   #epoch = 0;
   #left = false;
-  /** None before WELCOME, which tells how much. */
-  #credit = new Credit(0);
+  /** Of its epoch, shared with the other lanes. */
+  #credit: Credit | undefined;
   #damagedWrites = 0;
   readonly #working: WorkingNotices;
   /** What came last is not older than the idle timer. */
@@ -125,7 +125,7 @@ export class Peer implements RequestHost {
 
   reserve(payloadBytes: number): void {
     this.#heard = true;
-    this.#credit.reserve(payloadBytes);
+    this.#credit?.reserve(payloadBytes);
   }
 
   endOfTurn(task: () => void): void {
@@ -137,7 +137,7 @@ export class Peer implements RequestHost {
   }
 
   taken(payloadBytes: number): void {
-    this.#credit.giveBack(payloadBytes);
+    this.#credit?.giveBack(payloadBytes);
   }
 
   run(request: RequestFrame): Promise<Answer> | undefined {
@@ -268,11 +268,10 @@ export class Peer implements RequestHost {
       if (this.#state !== 'deciding') return;
       this.#admission = admission;
       this.#epoch = hello.epoch;
+      this.#credit = admission.session?.credit;
       this.#silenceMaxMs = silenceMaxMs(hello.pingIntervalMs);
       this.#state = 'welcomed';
-      const welcome = { ...admission.welcome(), ...challenge?.answer() };
-      this.#credit = new Credit(welcome.credit.bytes);
-      this.#send(KIND.welcome, 0, welcomeBody(welcome));
+      this.#send(KIND.welcome, 0, welcomeBody({ ...admission.welcome(), ...challenge?.answer() }));
       this.#watch();
     } catch (error) {
       if (!(error instanceof DstError)) throw error;

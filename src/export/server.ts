@@ -8,6 +8,7 @@ import { DstError } from '../errors.js';
 import {
   CONNECTIONS_MAX,
   CREDIT_BYTES,
+  LANES_MAX,
   REFUSAL_LOG_INTERVAL_MS,
   SESSION_LEASE_MS,
   SESSIONS_MAX_DEFAULT,
@@ -19,7 +20,6 @@ import { PROTOCOL_VERSION } from '../protocol/kinds.js';
 import type { Failure, Hello } from '../protocol/messages.js';
 import type { Connection, Listener } from '../transport/transport.js';
 import { resolvesWithin } from '../within.js';
-import { CreditBudget } from './credit-budget.js';
 import { Peer } from './peer.js';
 import type { Admission, PeerHost } from './peer-host.js';
 import type { SessionRules } from './session.js';
@@ -49,6 +49,8 @@ export interface ExportServerOptions {
   readonly gate?: Door;
   /** Sessions at once, those that wait for their client to come back among them. */
   readonly sessionsMax?: number;
+  /** Lanes that a session may have, from 1 to LANES_MAX; that many unless given. */
+  readonly lanesMax?: number;
   readonly log: Log;
   readonly clock?: Clock;
   /** How long a session, and its claim to write, outlive its last connection, ms. */
@@ -73,7 +75,6 @@ export class ExportServer implements PeerHost {
   /** Those that are only told that they may not be here. */
   readonly #turnedAway = new Set<Connection>();
   readonly #sessions: Sessions;
-  readonly #credits = new CreditBudget();
   #draining = false;
   #damagedWrites = 0;
   /** When the log said last that the export is full. */
@@ -90,6 +91,7 @@ export class ExportServer implements PeerHost {
       leaseMs: options.leaseMs ?? SESSION_LEASE_MS,
       shared: options.shared ?? false,
       sessionsMax: options.sessionsMax ?? SESSIONS_MAX_DEFAULT,
+      lanesMax: options.lanesMax ?? LANES_MAX,
       rules: options.rules,
     });
   }
@@ -108,6 +110,20 @@ export class ExportServer implements PeerHost {
 
   get sessions(): number {
     return this.#sessions.count;
+  }
+
+  /** Lanes that a session may have. */
+  get lanesMax(): number {
+    return this.#sessions.lanesMax;
+  }
+
+  /**
+   * Lets sessions have so many lanes, from 1 to LANES_MAX. Clients are told: those that have more
+   * give them up once nothing is in flight on them, and those that want more make them.
+   */
+  limitLanes(lanesMax: number): void {
+    this.#sessions.lanesMax = lanesMax;
+    for (const peer of this.#peers.keys()) peer.notify({ event: 'lanes', lanes: lanesMax });
   }
 
   /** Writes that failed their checksums, and were refused for their clients to send again. */
@@ -196,14 +212,14 @@ export class ExportServer implements PeerHost {
       ? await this.#sessions.join(peer, hello, store, permission)
       : undefined;
     const readOnly = session?.readOnly ?? (hello.readOnly || permission === 'ro');
+    const facts = { ...this.#options, checksum: checksum.name, store, readOnly };
     return {
       session,
       checksum,
       welcome: () => {
         // Who only asks has nothing in flight.
-        const creditBytes = session === undefined ? CREDIT_BYTES : this.#credits.take(peer);
-        const decided = { checksum: checksum.name, store, readOnly, creditBytes };
-        return composeWelcome(hello, { ...this.#options, ...decided });
+        const creditBytes = session?.credit.bytesMax ?? CREDIT_BYTES;
+        return composeWelcome(hello, { ...facts, creditBytes, lanesMax: this.lanesMax });
       },
     };
   }
@@ -214,7 +230,6 @@ export class ExportServer implements PeerHost {
 
   gone(peer: Peer): void {
     this.#peers.delete(peer);
-    this.#credits.giveBack(peer);
     this.#sessions.gone(peer);
   }
 

@@ -3,6 +3,7 @@ import { DstError, invariant } from '../errors.js';
 import { TRANSACTION_WINDOW } from '../limits.js';
 import type { RequestFrame } from '../protocol/frame.js';
 import { errnoValue } from '../protocol/messages.js';
+import { Credit } from './credit.js';
 import { type Answer, changes, damaged, execute, failed, isIntact } from './executor.js';
 import type { Store } from './store.js';
 import { TransactionTable } from './transaction-table.js';
@@ -21,8 +22,8 @@ export interface SessionRules {
 export const ALL_RULES: SessionRules = { fence: true, table: true };
 
 /**
- * What a client holds with one store, across its connections. Only the connection of the
- * highest epoch may carry out commands: `advance` fences every older one, `end` all of them.
+ * What a client holds with one store, across its connections. Only the lanes of the highest
+ * epoch may carry out commands: `advance` fences every older one, `end` all of them.
  */
 export class ExportSession {
   readonly store: Store;
@@ -30,6 +31,7 @@ export class ExportSession {
   readonly #rules: SessionRules;
   readonly #table = new TransactionTable<Answer>(TRANSACTION_WINDOW);
   readonly #inProgress = new Set<Promise<Answer>>();
+  #credit = new Credit(0);
   /** Pending while commands of fenced connections are in progress. */
   #fence: Promise<void> | undefined;
   #epoch = -1;
@@ -42,6 +44,16 @@ export class ExportSession {
 
   get epoch(): number {
     return this.#epoch;
+  }
+
+  /** What all lanes of the epoch have in flight together. */
+  get credit(): Credit {
+    return this.#credit;
+  }
+
+  /** What they may have, from here on: nothing is in flight on the lanes of a new epoch. */
+  giveCredit(bytesMax: number): void {
+    this.#credit = new Credit(bytesMax);
   }
 
   get inProgress(): number {
@@ -63,6 +75,22 @@ export class ExportSession {
     }
     this.#epoch = epoch;
     return this.fenced();
+  }
+
+  /**
+   * Lets a further lane join the epoch; it may be welcomed when this resolves. Fences nothing.
+   * Throws DST_E_EPOCH where another epoch is the last: a lane never begins one, so that
+   * what fences is one HELLO, and what it fences are all lanes before it.
+   */
+  join(epoch: number): Promise<void> {
+    if (epoch !== this.#epoch) {
+      throw new DstError(
+        'DST_E_EPOCH',
+        `a lane of epoch ${epoch} has nothing to join: the session's is ${this.#epoch}`,
+      );
+    }
+    // Not one of its own: whoever fences next must wait for what the other lanes begin meanwhile.
+    return this.#fence ?? Promise.resolve();
   }
 
   /** Like `advance`, for good: no connection may follow. */

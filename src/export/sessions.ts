@@ -1,8 +1,8 @@
 /**
- * The sessions of an export: which connection each has now, how long it outlives that, and
- * who is fenced before a newer connection, or another writer, is welcomed.
+ * The sessions of an export: which connections each has now, its lanes, how long it outlives
+ * them, and who is fenced before a newer connection, or another writer, is welcomed.
  *
- *   HELLO ──> joined ──connection gone──> waiting ──lease lapsed──> over
+ *   HELLO ──> joined ──last lane gone───> waiting ──lease lapsed──> over
  *               ^ └──LEAVE, or taken over──────────────────────────> over
  *               └──────────HELLO, higher epoch──┘
  *
@@ -18,6 +18,8 @@ import type { Failure, Hello } from '../protocol/messages.js';
 import type { Connection } from '../transport/transport.js';
 import { describeSubject } from '../trust/certificate-checks.js';
 import { Claims, formatPeer } from './claims.js';
+import { CreditBudget } from './credit-budget.js';
+import { Lanes } from './lanes.js';
 import type { Peer } from './peer.js';
 import { ALL_RULES, ExportSession, type SessionRules } from './session.js';
 import type { Store } from './store.js';
@@ -37,14 +39,16 @@ export interface SessionsOptions {
    * that resume may be more, up to SESSIONS_RESUMED_TIMES as many.
    */
   readonly sessionsMax: number;
+  /** Lanes that a session may have. */
+  readonly lanesMax: number;
   readonly rules?: SessionRules | undefined;
 }
 
-/** A session, and the connection that it has now; with none it waits for its lease to end. */
+/** A session, and the lanes that it has now; with none it waits for its lease to end. */
 interface Held {
   readonly key: string;
   readonly session: ExportSession;
-  peer: Peer | undefined;
+  readonly lanes: Lanes;
   lease: Timer | undefined;
 }
 
@@ -54,7 +58,10 @@ export class Sessions {
   readonly #held = new Map<string, Held>();
   /** The session that each connection has joined, until the connection ends. */
   readonly #joined = new Map<Peer, Held>();
+  /** Lanes that a session may have; those that one has already are left to it. */
+  lanesMax: number;
   readonly #claims = new Claims();
+  readonly #credits = new CreditBudget();
   /**
    * Resolve once the commands of all have ended from which a store was taken over, and the
    * last claim is saved. Only then may a writer be welcomed.
@@ -64,6 +71,7 @@ export class Sessions {
   constructor(options: SessionsOptions) {
     this.#options = options;
     this.#rules = options.rules ?? ALL_RULES;
+    this.lanesMax = options.lanesMax;
   }
 
   get count(): number {
@@ -72,16 +80,16 @@ export class Sessions {
 
   /** The connections that are attached to a store, or are about to be. */
   attachedTo(store: Store): Peer[] {
-    return [...this.#held.values()].flatMap(({ session, peer }) =>
-      session.store === store && peer !== undefined ? [peer] : [],
+    return [...this.#held.values()].flatMap(({ session, lanes }) =>
+      session.store === store ? lanes.peers : [],
     );
   }
 
   /**
    * Finds or makes the session of a HELLO, and fences its older connections and whomever it
-   * takes over from. Resolves when the peer may be welcomed. Rejects, with nothing changed,
-   * with DST_E_SESSION, DST_E_EPOCH, DST_E_BUSY, DST_E_TAKEN_OVER, DST_E_SESSIONS or
-   * DST_E_PERMISSION_LOST.
+   * takes over from; a further lane only joins the epoch that is there. Resolves when the peer
+   * may be welcomed. Rejects, with nothing changed, with DST_E_SESSION, DST_E_EPOCH,
+   * DST_E_LANES, DST_E_BUSY, DST_E_TAKEN_OVER, DST_E_SESSIONS or DST_E_PERMISSION_LOST.
    */
   async join(
     peer: Peer,
@@ -92,21 +100,14 @@ export class Sessions {
     const known = this.#find(hello, store);
     const readOnly = hello.readOnly || permission === 'ro' || store.device.capabilities.readOnly;
     if (readOnly && isWriter(hello, known?.session)) throw permissionLost(peer, store);
+    if (hello.lane > 0) return this.#joinLane(peer, hello, known);
     const held = known ?? this.#begin(peer, hello, store, readOnly);
     const fenced = held.session.advance(hello.epoch);
-    this.#connect(held, peer);
+    held.session.giveCredit(this.#credits.take(held));
+    this.#connect(held, peer, hello);
     await fenced;
     if (!held.session.readOnly) await this.#cleared.get(store);
-    if (held.peer === peer) {
-      const { transport, peer: address } = peer.connection;
-      const { epoch, agent, resuming } = hello;
-      const { readOnly } = held.session;
-      const client = describeClient(peer.connection);
-      this.#options.log.info(
-        { peer: address, transport, export: store.name, epoch, agent, resuming, readOnly, client },
-        known === undefined ? 'client attached' : 'client is back',
-      );
-    }
+    if (held.lanes.has(peer)) this.#tellAttached(held, peer, hello, known === undefined);
     return held.session;
   }
 
@@ -114,23 +115,26 @@ export class Sessions {
   gone(peer: Peer): void {
     const held = this.#joined.get(peer);
     this.#joined.delete(peer);
-    if (held?.peer !== peer) return;
-    held.peer = undefined;
+    if (held === undefined || !held.lanes.delete(peer)) return;
+    held.lanes.heard(this.#options.clock.nowMs() - peer.silentMs);
+    if (held.lanes.count > 0) return;
+    this.#credits.giveBack(held);
     this.#tell(held, peer, 'client gone');
-    this.#startLease(held, peer.silentMs);
+    this.#startLease(held);
   }
 
   /** The client wants nothing more of its session: it ends with the commands in progress. */
   async leave(peer: Peer): Promise<void> {
     const held = this.#joined.get(peer);
-    if (held?.peer === peer) {
+    const lanes = held?.lanes.has(peer) ? held.lanes.peers : [peer];
+    if (held?.lanes.has(peer)) {
       await held.session.end();
       if (this.#held.get(held.key) === held) {
         this.#over(held);
         this.#tell(held, peer, 'client left');
       }
     }
-    peer.connection.close('left');
+    for (const { connection } of lanes) connection.close('left');
   }
 
   /** Resolves when no command is in progress, of any session or of one that was taken over. */
@@ -162,7 +166,7 @@ export class Sessions {
     if (!this.#hasRoom(hello, store, readOnly)) throw tooMany(this.#options.sessionsMax);
     if (!readOnly && !this.#options.shared) this.#claim(peer, hello, store);
     const session = new ExportSession(store, readOnly, this.#rules);
-    const held = { key, session, peer: undefined, lease: undefined };
+    const held = { key, session, lanes: new Lanes(), lease: undefined };
     this.#held.set(key, held);
     return held;
   }
@@ -191,8 +195,8 @@ export class Sessions {
   #endIdleReaders(sessionsMax: number): void {
     for (const held of this.#held.values()) {
       if (this.#held.size < sessionsMax) return;
-      const { session, peer } = held;
-      if (session.readOnly && peer === undefined && session.inProgress === 0) this.#over(held);
+      const { session, lanes } = held;
+      if (session.readOnly && lanes.count === 0 && session.inProgress === 0) this.#over(held);
     }
   }
 
@@ -207,11 +211,11 @@ export class Sessions {
     const loser = from === undefined ? undefined : this.#held.get(from);
     if (loser === undefined) return;
     this.#options.log.warn(
-      { peer: address, export: store.name, from: loser.peer?.connection.peer },
+      { peer: address, export: store.name, from: loser.lanes.peers[0]?.connection.peer },
       'taken over: the client that wrote until now is fenced',
     );
     this.#alsoClear(store, loser.session.end());
-    const { peer: dismissed } = loser;
+    const dismissed = loser.lanes.peers;
     this.#over(loser);
     this.#dismiss(dismissed, {
       code: 'DST_E_TAKEN_OVER',
@@ -228,25 +232,36 @@ export class Sessions {
     );
   }
 
-  /** Makes this connection the session's, in place of the one that it had. */
-  #connect(held: Held, peer: Peer): void {
+  /** Lets a further lane in beside those of its epoch, in place of one with its number. */
+  async #joinLane(peer: Peer, hello: Hello, held: Held | undefined): Promise<ExportSession> {
+    if (held === undefined) throw nothingToJoin();
+    if (hello.lane >= this.lanesMax) throw tooManyLanes(this.lanesMax);
+    const fenced = held.session.join(hello.epoch);
+    this.#connect(held, peer, hello);
+    await fenced;
+    if (!held.session.readOnly) await this.#cleared.get(held.session.store);
+    return held.session;
+  }
+
+  /** Makes this connection one of the session's lanes: the only one, or the one of its number. */
+  #connect(held: Held, peer: Peer, { lane }: Hello): void {
     held.lease?.cancel();
     held.lease = undefined;
-    const older = held.peer;
-    held.peer = peer;
+    const older = held.lanes.put(lane, peer);
     this.#joined.set(peer, held);
     this.#claims.moved(held.session.store, held.key, peer.connection.peer);
     this.#dismiss(older, { code: 'DST_E_FENCED', message: 'a newer connection has taken over' });
   }
 
-  #dismiss(peer: Peer | undefined, failure: Failure): void {
+  #dismiss(peers: readonly Peer[], failure: Failure): void {
     // Nothing that a dismissed connection brings is carried out, which is a fence too.
-    if (this.#rules.fence) peer?.dismiss(failure);
+    if (this.#rules.fence) for (const peer of peers) peer.dismiss(failure);
   }
 
   /** The lease counts from when its client was heard last. */
-  #startLease(held: Held, silentMs: number): void {
+  #startLease(held: Held): void {
     const { clock, leaseMs, log } = this.#options;
+    const silentMs = clock.nowMs() - held.lanes.heardMs;
     const lease = clock.after(Math.max(0, leaseMs - silentMs), async () => {
       // Whoever comes next, its client or another, must be fenced from what is in progress.
       await held.session.fenced();
@@ -260,14 +275,26 @@ export class Sessions {
     held.lease = lease;
   }
 
-  /** From here on a connection that it may still have is nobody's, and claims nothing. */
+  /** From here on connections that it may still have are nobody's, and claim nothing. */
   #over(held: Held): void {
     held.lease?.cancel();
     held.lease = undefined;
-    if (held.peer !== undefined) this.#joined.delete(held.peer);
-    held.peer = undefined;
+    for (const peer of held.lanes.peers) this.#joined.delete(peer);
+    held.lanes.clear();
+    this.#credits.giveBack(held);
     this.#held.delete(held.key);
     this.#claims.release(held.session.store, held.key);
+  }
+
+  #tellAttached({ session }: Held, { connection }: Peer, hello: Hello, isNew: boolean): void {
+    const { transport, peer } = connection;
+    const { store, readOnly } = session;
+    const { epoch, agent, resuming } = hello;
+    const client = describeClient(connection);
+    this.#options.log.info(
+      { peer, transport, export: store.name, epoch, agent, resuming, readOnly, client },
+      isNew ? 'client attached' : 'client is back',
+    );
   }
 
   #tell(held: Held, peer: Peer, what: string): void {
@@ -289,6 +316,20 @@ function permissionLost(peer: Peer, store: Store): DstError {
   return new DstError(
     'DST_E_PERMISSION_LOST',
     `this client wrote to export "${store.name}" and now may only read it from ${formatPeer(peer.connection.peer)}: it goes on once it may write again, or end it`,
+  );
+}
+
+function nothingToJoin(): DstError {
+  return new DstError(
+    'DST_E_EPOCH',
+    'a lane has nothing to join: the export does not know its session',
+  );
+}
+
+function tooManyLanes(lanesMax: number): DstError {
+  return new DstError(
+    'DST_E_LANES',
+    `a session may have ${lanesMax} lanes here: give the client fewer, or raise the export's --lanes`,
   );
 }
 

@@ -15,13 +15,15 @@ export interface WelcomeFacts {
   /** What the client asked for by name; undefined where it asked for the list. */
   readonly store: Store | undefined;
   readonly readOnly: boolean;
-  /** Payload bytes that the connection may have in flight. */
+  /** Payload bytes that the session may have in flight, on all its lanes. */
   readonly creditBytes: number;
+  /** How many lanes a session may have. */
+  readonly lanesMax: number;
 }
 
 /** What WELCOME says, as things are now. Its nonce is fresh; a challenged client gets another. */
 export function composeWelcome(hello: Hello, facts: WelcomeFacts): Welcome {
-  const { stores, checksums, checksum, store, readOnly, creditBytes } = facts;
+  const { stores, checksums, checksum, store, readOnly, creditBytes, lanesMax } = facts;
   return {
     version: PROTOCOL_VERSION,
     session: hello.session,
@@ -36,6 +38,7 @@ export function composeWelcome(hello: Hello, facts: WelcomeFacts): Welcome {
       bytes: creditBytes,
       window: TRANSACTION_WINDOW,
     },
+    lanes: lanesMax,
     payloadBytesMax: FRAME_PAYLOAD_BYTES_MAX,
     verifier: store?.device.verifier ?? Buffer.alloc(VERIFIER_BYTES),
     agent: AGENT,

@@ -8,12 +8,16 @@ import { DstError, type DstErrorCode, reasonOf } from '../errors.js';
 import { CONTROL_STATUS_TIMEOUT_MS } from '../limits.js';
 import {
   type ClientStatus,
+  COUNT_PARAMETER,
   DISCONNECT_PATH,
+  type ExportStatus,
   FORCE_PARAMETER,
+  LANES_PATH,
   readClientStatus,
+  readExportStatus,
   STATUS_PATH,
 } from './control-messages.js';
-import { clientsFolder } from './runtime-folder.js';
+import { clientsFolder, exportsFolder } from './runtime-folder.js';
 
 /** A client of this user that answers. */
 export interface FoundClient {
@@ -29,7 +33,7 @@ export interface FoundClients {
 
 /** Asks all clients of this user how they do. Those of dead ones, and of others, are passed over. */
 export async function findClients(timeoutMs = CONTROL_STATUS_TIMEOUT_MS): Promise<FoundClients> {
-  const paths = socketPaths();
+  const paths = socketPaths(clientsFolder());
   const answers = await Promise.all(paths.map((path) => askStatus(path, timeoutMs)));
   return {
     clients: answers.flatMap((answer) => (typeof answer === 'object' ? answer : [])),
@@ -54,8 +58,42 @@ export async function askToDisconnect(socketPath: string, force: boolean): Promi
   }
 }
 
-function socketPaths(): string[] {
-  const folder = clientsFolder();
+/**
+ * Has a client use so many lanes, or "auto", or an export allow so many; what differs is made or
+ * given up from then on. Rejects with the reason that it gives.
+ */
+export async function askForLanes(socketPath: string, count: string): Promise<void> {
+  const timeout = AbortSignal.timeout(CONTROL_STATUS_TIMEOUT_MS);
+  try {
+    await ask(socketPath, 'POST', `${LANES_PATH}?${COUNT_PARAMETER}=${count}`, timeout);
+  } catch (error) {
+    if (error instanceof DstError) throw error;
+    throw new DstError('DST_E_CONTROL', `there was no answer (${reasonOf(error)}): see its log`, {
+      cause: error,
+    });
+  }
+}
+
+/** An export of this user that answers. */
+export interface FoundExport {
+  readonly socketPath: string;
+  readonly status: ExportStatus;
+}
+
+/** Asks all exports of this user what they offer; those that do not answer are passed over. */
+export async function findExports(timeoutMs = CONTROL_STATUS_TIMEOUT_MS): Promise<FoundExport[]> {
+  const found = socketPaths(exportsFolder()).map(async (socketPath) => {
+    try {
+      const answer = await ask(socketPath, 'GET', STATUS_PATH, AbortSignal.timeout(timeoutMs));
+      return [{ socketPath, status: readExportStatus(answer) }];
+    } catch {
+      return [];
+    }
+  });
+  return (await Promise.all(found)).flat();
+}
+
+function socketPaths(folder: string): string[] {
   try {
     const names = readdirSync(folder).filter((name) => name.endsWith('.sock'));
     return names.sort().map((name) => join(folder, name));

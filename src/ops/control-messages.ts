@@ -1,14 +1,24 @@
 /**
  * What is said over a client's control socket: HTTP, with JSON in its bodies. `GET /status` is
  * answered by a `ClientStatus`; `POST /disconnect` (or `/disconnect?force=true`) ends the client,
- * and is answered when all is done. What fails is answered by a code and a message.
+ * and is answered when all is done; `POST /lanes?count=4` (or `auto`) has it use so many lanes.
+ * What fails is answered by a code and a message. An export has one too, which knows `GET /status`,
+ * answered by an `ExportStatus`, and `POST /lanes`.
  */
-import { DEVICE_ADDRESS_BYTES_MAX, DEVICE_BYTES_MAX } from '../limits.js';
+import {
+  DEVICE_ADDRESS_BYTES_MAX,
+  DEVICE_BYTES_MAX,
+  LANES_MAX,
+  STORE_NAME_BYTES_MAX,
+  STORES_MAX,
+} from '../limits.js';
 import { Fields } from '../protocol/fields.js';
 
 export const STATUS_PATH = '/status';
 export const DISCONNECT_PATH = '/disconnect';
 export const FORCE_PARAMETER = 'force';
+export const LANES_PATH = '/lanes';
+export const COUNT_PARAMETER = 'count';
 
 const STATES = ['connecting', 'connected', 'reconnecting', 'ended'] as const;
 
@@ -33,6 +43,9 @@ export interface ClientStatus {
   /** Not known to a client that has never been connected. */
   readonly sizeBytes?: number | undefined;
   readonly readOnly: boolean;
+  /** Connections side by side, and how many are wanted; of a client that is connected. */
+  readonly lanes?: number | undefined;
+  readonly lanesWanted?: number | undefined;
   /** Commands without an answer, and their payload. */
   readonly inFlight: number;
   readonly inFlightBytes: number;
@@ -58,9 +71,30 @@ export function readClientStatus(answer: unknown): ClientStatus {
     state: fields.oneOf('state', STATES),
     ...(fields.has('sizeBytes') && { sizeBytes: fields.integer('sizeBytes', DEVICE_BYTES_MAX) }),
     readOnly: fields.flag('readOnly'),
+    ...(fields.has('lanes') && { lanes: fields.integer('lanes', LANES_MAX) }),
+    ...(fields.has('lanesWanted') && { lanesWanted: fields.integer('lanesWanted', LANES_MAX) }),
     inFlight: count('inFlight'),
     inFlightBytes: count('inFlightBytes'),
     unflushedBytes: count('unflushedBytes'),
     since: text('since'),
+  };
+}
+
+/** What an export offers, as it says itself. */
+export interface ExportStatus {
+  readonly pid: number;
+  /** The names of its stores. */
+  readonly stores: readonly string[];
+  /** That one client may have. */
+  readonly lanes: number;
+}
+
+/** Reads what an export answered. Throws where it lacks something. */
+export function readExportStatus(answer: unknown): ExportStatus {
+  const fields = new Fields('status', answer as Record<string, unknown>);
+  return {
+    pid: fields.integer('pid', Number.MAX_SAFE_INTEGER),
+    stores: fields.texts('stores', STORES_MAX, STORE_NAME_BYTES_MAX),
+    lanes: fields.integer('lanes', LANES_MAX),
   };
 }

@@ -34,6 +34,11 @@ export function clientsFolder(): string {
   return join(runtimeFolder(), 'clients');
 }
 
+/** Control sockets of exports. */
+export function exportsFolder(): string {
+  return join(runtimeFolder(), 'exports');
+}
+
 /** The socket of the bridge called `name`, where no path is given; its folder is made. */
 export function bridgeSocketPath(name: string): string {
   const folder = runtimeFolder();

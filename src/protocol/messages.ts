@@ -11,6 +11,7 @@ import {
   EXPORT_NAME_BYTES_MAX,
   FAILURE_MESSAGE_CHARACTERS_MAX,
   FRAME_PAYLOAD_BYTES_MAX,
+  LANES_MAX,
   PING_INTERVAL_MS_MAX,
 } from '../limits.js';
 import { printable } from '../printable.js';
@@ -37,8 +38,10 @@ export interface Hello {
   readonly export: string;
   /** Chosen by the client; outlives connections (16 bytes). */
   readonly session: Buffer;
-  /** Higher on each connection of the session. */
+  /** Higher on each lane 0 of the session; the further lanes have that of theirs. */
   readonly epoch: number;
+  /** Of the connections with one epoch: 0 begins it, and the others join it. */
+  readonly lane: number;
   /** Challenge to the export (32 bytes). */
   readonly nonce: Buffer;
   /** Checksums that the client accepts. */
@@ -77,7 +80,7 @@ export const CAPABILITIES = [
 ] as const;
 export type Capability = (typeof CAPABILITIES)[number];
 
-/** How much a client may have in flight on one connection. */
+/** How much a client may have in flight on all lanes of an epoch together. */
 export interface Credit {
   readonly transactions: number;
   /** Payload bytes, of writes sent and of reads asked for. */
@@ -101,6 +104,8 @@ export interface Welcome {
   /** All exports; only with intent "list". */
   readonly exports: readonly ExportDescription[];
   readonly credit: Credit;
+  /** How many lanes a session may have. */
+  readonly lanes: number;
   readonly payloadBytesMax: number;
   /** Changes when the export's volatile cache may be gone (16 bytes). */
   readonly verifier: Buffer;
@@ -129,12 +134,15 @@ export interface Failure {
 export type Notice =
   | { readonly event: 'resized'; readonly sizeBytes: number }
   | { readonly event: 'going away' }
+  /** A session may have so many lanes from now on. */
+  | { readonly event: 'lanes'; readonly lanes: number }
   /** These transactions are in progress still: slow storage is not a dead export. */
   | { readonly event: 'working'; readonly transactions: readonly number[] }
   | { readonly event: 'closing'; readonly failure: Failure };
 
 export function helloBody(hello: Hello): Record<string, unknown> {
-  return { ...hello };
+  const { lane, ...rest } = hello;
+  return lane === 0 ? rest : { ...hello };
 }
 
 /** Reads a HELLO. Throws DST_E_PROTOCOL where a field is missing or out of range. */
@@ -146,6 +154,7 @@ export function readHello(body: Readonly<Record<string, unknown>>): Hello {
     export: fields.text('export', EXPORT_NAME_BYTES_MAX),
     session: fields.bytes('session', SESSION_BYTES),
     epoch: fields.integer('epoch', Number.MAX_SAFE_INTEGER),
+    lane: fields.has('lane') ? fields.integer('lane', LANES_MAX - 1) : 0,
     nonce: fields.bytes('nonce', NONCE_BYTES),
     checksums: fields.texts('checksums', 32, 32),
     readOnly: fields.flag('readOnly'),
@@ -179,11 +188,17 @@ export function readWelcome(body: Readonly<Record<string, unknown>>): Welcome {
       bytes: credit.positive('bytes', Number.MAX_SAFE_INTEGER),
       window: credit.positive('window', Number.MAX_SAFE_INTEGER),
     },
+    lanes: fields.has('lanes') ? readLanes(fields) : 1,
     payloadBytesMax: fields.positive('payloadBytesMax', FRAME_PAYLOAD_BYTES_MAX),
     verifier: fields.bytes('verifier', VERIFIER_BYTES),
     agent: printable(fields.text('agent', AGENT_BYTES_MAX)),
     ...(fields.has('proof') ? { proof: fields.bytes('proof', PROOF_BYTES) } : {}),
   };
+}
+
+/** More than this version knows how to have is as many as it does. */
+function readLanes(fields: Fields): number {
+  return Math.min(LANES_MAX, fields.positive('lanes', 0xffff));
 }
 
 export function challengeBody({ nonce }: Challenge): Record<string, unknown> {
@@ -273,6 +288,8 @@ export function readNotice(body: Readonly<Record<string, unknown>>): Notice | un
       return { event: 'resized', sizeBytes: fields.integer('sizeBytes', DEVICE_BYTES_MAX) };
     case 'going away':
       return { event: 'going away' };
+    case 'lanes':
+      return { event: 'lanes', lanes: readLanes(fields) };
     case 'working':
       return { event: 'working', transactions: fields.integers('transactions', WORKING_IDS_MAX) };
     case 'closing':

@@ -10,13 +10,24 @@ import {
  * How many payload bytes are sent before answers come back. More than a line carries in half
  * a second only makes every answer late, and late answers look like a dead line: so it grows
  * while answers are swift, and shrinks when they are slow.
+ *
+ * A slow answer tells of the lane that it came on. Where there are several it costs only that
+ * one's share, and each keeps what one lane never goes below.
  */
 export class ByteWindow {
   #bytes = BYTE_WINDOW_INITIAL_BYTES;
   #shrunkMs = Number.NEGATIVE_INFINITY;
+  #lanes = 1;
 
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** What is sent goes out on so many connections side by side. */
+  set lanes(count: number) {
+    if (count === this.#lanes) return;
+    this.#lanes = count;
+    this.#bytes = Math.max(this.#bytes, count * BYTE_WINDOW_MIN_BYTES);
   }
 
   /**
@@ -35,7 +46,8 @@ export class ByteWindow {
   }
 
   shrink(nowMs: number): void {
-    this.#bytes = Math.max(BYTE_WINDOW_MIN_BYTES, this.#bytes / 2);
+    const kept = this.#bytes * (1 - 1 / (2 * this.#lanes));
+    this.#bytes = Math.max(this.#lanes * BYTE_WINDOW_MIN_BYTES, kept);
     this.#shrunkMs = nowMs;
   }
 }

@@ -47,6 +47,8 @@ export interface EngineOptions<C extends Command> {
   readonly replayBufferBytes: number;
   /** The lowest id that no transaction of the session has had; 1 unless given. */
   readonly firstTransaction?: number;
+  /** Where somebody else has to do with it as well. */
+  readonly window?: ByteWindow;
   /** Makes a command of the engine's own: a replayed change, or a flush to cover the log. */
   readonly own: (command: Command) => C;
 }
@@ -54,7 +56,7 @@ export interface EngineOptions<C extends Command> {
 export class TransactionEngine<C extends Command> {
   readonly #options: EngineOptions<C>;
   readonly #patience: Patience;
-  readonly #window = new ByteWindow();
+  readonly #window: ByteWindow;
   readonly #log: ReplayLog;
   /** Callers' transactions that have not ended, in the order of submission. */
   readonly #unfinished = new Set<Transaction<C>>();
@@ -74,6 +76,7 @@ export class TransactionEngine<C extends Command> {
 
   constructor(options: EngineOptions<C>) {
     this.#options = options;
+    this.#window = options.window ?? new ByteWindow();
     this.#patience = new Patience(options.resendTimeoutMs);
     this.#log = new ReplayLog(options.replayBufferBytes);
     this.#sent = new Sent(options.firstTransaction ?? 1);

@@ -21,7 +21,7 @@ export type AddressDial = (
 /**
  * Connects to one address of a host. The addresses of a name are asked for anew each time, and
  * tried in turn from the one that `attempt` points to; those that are left share the time that
- * is left. `portKind` is for the error's words.
+ * is left. With `like`, the address of its peer is tried alone. `portKind` is for the error's words.
  *
  * Rejects with DST_E_RESOLVE, DST_E_REFUSED, DST_E_UNREACHABLE (no answer in time),
  * DST_E_ABORTED, or with what else an attempt rejects with.
@@ -31,10 +31,13 @@ export async function dialHost(
   portKind: 'UDP' | 'TCP',
   dialAddress: AddressDial,
 ): Promise<Connection> {
-  const { host, port, signal, timeoutMs = CONNECT_TIMEOUT_MS, attempt = 0 } = options;
+  const { host, port, signal, timeoutMs = CONNECT_TIMEOUT_MS, attempt = 0, like } = options;
   const deadlineMs = performance.now() + timeoutMs;
   const known = options.addresses ?? addressesOf(host);
-  const addresses = rotate(await known.resolve({ timeoutMs, signal }), attempt);
+  const addresses =
+    like === undefined
+      ? rotate(await known.resolve({ timeoutMs, signal }), attempt)
+      : [like.peer.address];
   const failures: AddressFailure[] = [];
   for (const [index, address] of addresses.entries()) {
     const shareMs = (deadlineMs - performance.now()) / (addresses.length - index);

@@ -75,6 +75,8 @@ export interface DialLimits {
   readonly signal?: AbortSignal;
   /** Counts up from 0: an export with several addresses is tried at another one first each time. */
   readonly attempt?: number;
+  /** The way of this connection is to be taken: its protocol, and the address of its peer. */
+  readonly like?: Connection;
 }
 
 export interface Listener {

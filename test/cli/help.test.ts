@@ -12,7 +12,16 @@ const COMMANDS = createProgram().commands;
 
 test('the commands are those of the README', () => {
   const names = COMMANDS.map((command) => command.name());
-  assert.deepEqual(names, ['export', 'connect', 'status', 'disconnect', 'list', 'info', 'cert']);
+  assert.deepEqual(names, [
+    'export',
+    'connect',
+    'status',
+    'disconnect',
+    'lanes',
+    'list',
+    'info',
+    'cert',
+  ]);
 });
 
 describe('help', () => {

@@ -24,7 +24,7 @@ test('what is attached is shown, as a table or as JSON', async (t) => {
   ownRuntimeFolder(t);
   const uri = 'nbd+unix:///disk?socket=/x';
   const control = await startControl({
-    status: () => clientStatus({ uri, transport: 'quic' }),
+    status: () => clientStatus({ uri, transport: 'quic', lanes: 3, lanesWanted: 4 }),
     disconnect: async () => {},
     log: silentLog,
   });
@@ -42,6 +42,7 @@ test('what is attached is shown, as a table or as JSON', async (t) => {
     'EXPORT',
     'ADDRESS',
     'TRANSPORT',
+    'LANES',
     'STATE',
     'SIZE',
     'IN FLIGHT',
@@ -49,10 +50,10 @@ test('what is attached is shown, as a table or as JSON', async (t) => {
   ]);
   const { address, since } = clientStatus();
   assert.deepEqual(rows.slice(0, 2), [
-    ['/dev/nbd3', 'disk', address, '-', 'starting', '1 GiB read-only', '-', since],
-    [uri, 'disk', address, 'quic', 'connected', '1 GiB', '2', since],
+    ['/dev/nbd3', 'disk', address, '-', '-', 'starting', '1 GiB read-only', '-', since],
+    [uri, 'disk', address, 'quic', '3/4', 'connected', '1 GiB', '2', since],
   ]);
   const [device, client] = JSON.parse(json.stdout);
   assert.deepEqual([device.device, device.state, device.readOnly], ['/dev/nbd3', 'starting', true]);
-  assert.deepEqual(client, clientStatus({ uri, transport: 'quic' }));
+  assert.deepEqual(client, clientStatus({ uri, transport: 'quic', lanes: 3, lanesWanted: 4 }));
 });

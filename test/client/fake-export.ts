@@ -67,6 +67,7 @@ export class FakePeer {
       },
       exports: [],
       credit: { transactions: 16, bytes: 1 << 20, window: 1024 },
+      lanes: 1,
       payloadBytesMax: 1 << 20,
       verifier: Buffer.alloc(VERIFIER_BYTES),
       agent: 'fake',

@@ -1,4 +1,4 @@
-import type { Dial, DialRequest } from '../../src/client/link.js';
+import type { Dial, DialRequest } from '../../src/client/dial.js';
 import type { Clock } from '../../src/clock.js';
 import { DstError, type DstErrorCode } from '../../src/errors.js';
 import type { CloseReason, Connection, Stream } from '../../src/transport/transport.js';

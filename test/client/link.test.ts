@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import type { LinkRequest } from '../../src/client/greeting.js';
-import { Link, type LinkHandlers } from '../../src/client/link.js';
+import type { LaneHandlers } from '../../src/client/lane.js';
+import { Link } from '../../src/client/link.js';
 import type { DstError } from '../../src/errors.js';
 import { PINGS_UNANSWERED_MAX } from '../../src/limits.js';
 import { KIND } from '../../src/protocol/kinds.js';
@@ -47,7 +48,7 @@ function recorder() {
   const notices: Notice[] = [];
   const downs: DstError[] = [];
   const seen = { silences: 0, heard: 0, alive: 0 };
-  const handlers: LinkHandlers = {
+  const handlers: LaneHandlers = {
     onReply() {},
     onNotice: (notice) => notices.push(notice),
     onSilence: () => seen.silences++,

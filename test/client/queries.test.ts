@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MemoryDevice } from '../../src/block/memory-device.js';
-import type { DialRequest } from '../../src/client/link.js';
+import type { DialRequest } from '../../src/client/dial.js';
 import { exportInfo, listExports } from '../../src/client/queries.js';
 import { FIRST_HELLO_TIMEOUT_MS } from '../../src/limits.js';
 import { KIND } from '../../src/protocol/kinds.js';

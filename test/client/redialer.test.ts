@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { DialRequest } from '../../src/client/link.js';
+import type { DialRequest } from '../../src/client/dial.js';
 import { Redialer } from '../../src/client/redialer.js';
 import {
   CONNECT_TIMEOUT_MS,

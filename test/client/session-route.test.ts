@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Scheme } from '../../src/client/address.js';
-import type { DialRequest } from '../../src/client/link.js';
+import type { DialRequest } from '../../src/client/dial.js';
 import type { RemoteDevice } from '../../src/client/remote-device.js';
 import { Router } from '../../src/client/route/router.js';
 import { type SessionRoute, sessionRoute } from '../../src/client/route/session-route.js';

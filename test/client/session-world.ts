@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { BlockDevice } from '../../src/block/device.js';
 import { MemoryDevice } from '../../src/block/memory-device.js';
-import type { DialRequest } from '../../src/client/link.js';
+import type { DialRequest } from '../../src/client/dial.js';
 import { RemoteDevice } from '../../src/client/remote-device.js';
 import type { SessionOptions } from '../../src/client/session-options.js';
 import { DstError } from '../../src/errors.js';

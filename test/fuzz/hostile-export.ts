@@ -119,6 +119,7 @@ export class HostileExport {
     const notices: readonly [Notice, ...Notice[]] = [
       { event: 'resized', sizeBytes: this.#random.pick([0, EXPORT_BYTES, 2 ** 50]) },
       { event: 'going away' },
+      { event: 'lanes', lanes: this.#random.pick([1, 2, 4]) },
       { event: 'working', transactions: [1, 2, 3, 1000] },
       { event: 'closing', failure: { code: 'DST_E_FLUSH_LOST', message: 'a flush failed' } },
       { event: 'closing', failure: { code: 'DST_E_FENCED', message: 'somebody else came' } },
@@ -146,6 +147,7 @@ function welcomeTo(session: Buffer, epoch: number): Welcome {
     },
     exports: [],
     credit: { transactions: 16, bytes: 1 << 20, window: 1024 },
+    lanes: 4,
     payloadBytesMax: 1 << 20,
     verifier: Buffer.alloc(VERIFIER_BYTES),
     agent: 'hostile',

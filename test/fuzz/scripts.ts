@@ -39,6 +39,7 @@ export function hello(random: Random, changes: Partial<Hello> = {}): LooseFrame 
     export: 'vol',
     session: Buffer.alloc(16, random.below(3)),
     epoch: random.below(8),
+    lane: random.pick([0, 0, 0, 1, 2]),
     nonce: Buffer.alloc(NONCE_BYTES, random.below(256)),
     checksums: ['crc32c'],
     readOnly: random.chance(0.2),

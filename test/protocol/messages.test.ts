@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DstError } from '../../src/errors.js';
-import { DEVICE_BYTES_MAX, FRAME_PAYLOAD_BYTES_MAX } from '../../src/limits.js';
+import { DEVICE_BYTES_MAX, FRAME_PAYLOAD_BYTES_MAX, LANES_MAX } from '../../src/limits.js';
 import { encodeBody } from '../../src/protocol/encode.js';
 import { decodeMap } from '../../src/protocol/header.js';
 import {
@@ -105,7 +105,7 @@ test('a WELCOME may come without an export', () => {
 });
 
 test('a WELCOME with a key missing or of another type is refused', () => {
-  refusesEachKey(readWelcome, without(WELCOME, 'export'));
+  refusesEachKey(readWelcome, without(without(WELCOME, 'export'), 'lanes'));
   refusesEachKey(readWelcome, CREDIT, (credit) => ({ ...WELCOME, credit }));
   refusesEachKey(readWelcome, DESCRIPTION, (part) => ({ ...WELCOME, export: part }));
   refusesEachKey(readWelcome, DESCRIPTION, (part) => ({ ...WELCOME, exports: [part] }));
@@ -113,6 +113,7 @@ test('a WELCOME with a key missing or of another type is refused', () => {
 
 test('a WELCOME with a value out of range is refused', () => {
   const cases: Body = {
+    lanes: [0, 0x10000, '4'],
     checksum: ['x'.repeat(33)],
     export: ['vol', 1, [], Buffer.alloc(1)],
     payloadBytesMax: [0, FRAME_PAYLOAD_BYTES_MAX + 1],
@@ -121,6 +122,17 @@ test('a WELCOME with a value out of range is refused', () => {
   for (const [key, bad] of Object.entries(cases)) {
     refusesValues(readWelcome, WELCOME, key, bad as unknown[]);
   }
+});
+
+test('a WELCOME without lanes allows one, and one of a later version as many as we know', () => {
+  assert.equal(readWelcome(sent(without(WELCOME, 'lanes'))).lanes, 1);
+  assert.equal(readWelcome(sent({ ...WELCOME, lanes: 1000 })).lanes, LANES_MAX);
+});
+
+test('a HELLO names its lane unless it is 0', () => {
+  assert.equal('lane' in HELLO, false);
+  assert.equal(readHello(sent(helloBody({ ...SAMPLE_HELLO, lane: 3 }))).lane, 3);
+  refusesValues(readHello, HELLO, 'lane', [-1, LANES_MAX, '1']);
 });
 
 test('a WELCOME may come with a proof, of the one length that there is', () => {

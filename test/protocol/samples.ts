@@ -67,6 +67,7 @@ export const SAMPLE_HELLO: Hello = {
   export: 'vol',
   session: countUp(0x10, 16),
   epoch: 7,
+  lane: 0,
   nonce: countUp(0x40, 32),
   checksums: ['blake3', 'crc32c'],
   readOnly: false,
@@ -95,6 +96,7 @@ export const SAMPLE_WELCOME: Welcome = {
   export: SAMPLE_DESCRIPTION,
   exports: [],
   credit: { transactions: 512, bytes: 32 * KIB * KIB, window: 16384 },
+  lanes: 16,
   payloadBytesMax: KIB * KIB,
   verifier: countUp(0xb0, 16),
   agent: 'example/1.0',
@@ -179,6 +181,11 @@ export const SAMPLES: readonly Sample[] = [
     frame: control(KIND.hello, helloBody(SAMPLE_HELLO)),
   },
   {
+    name: 'hello-lane',
+    what: 'HELLO of lane 2, which joins that epoch',
+    frame: control(KIND.hello, helloBody({ ...SAMPLE_HELLO, lane: 2 })),
+  },
+  {
     name: 'welcome',
     what: 'WELCOME to "vol", which has 6 GiB',
     frame: control(KIND.welcome, welcomeBody(SAMPLE_WELCOME)),
@@ -209,6 +216,11 @@ export const SAMPLES: readonly Sample[] = [
     name: 'notice-going-away',
     what: 'NOTICE: the export is shutting down',
     frame: control(KIND.notice, noticeBody({ event: 'going away' })),
+  },
+  {
+    name: 'notice-lanes',
+    what: 'NOTICE: a session may have 4 lanes from now on',
+    frame: control(KIND.notice, noticeBody({ event: 'lanes', lanes: 4 })),
   },
   {
     name: 'notice-working',

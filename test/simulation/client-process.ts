@@ -1,4 +1,4 @@
-import type { DialRequest } from '../../src/client/link.js';
+import type { DialRequest } from '../../src/client/dial.js';
 import { RemoteDevice } from '../../src/client/remote-device.js';
 import { SessionIdentity } from '../../src/client/session-identity.js';
 import type { SessionJournal, SessionRecord } from '../../src/client/session-record.js';
@@ -97,6 +97,7 @@ export class ClientProcess {
       maxResends: plan.maxResends,
       takeover,
       replayBufferBytes,
+      lanes: plan.lanes,
       identity,
     });
   }

@@ -62,6 +62,11 @@ export class ExportProcess {
     history.add('export started');
   }
 
+  /** Sessions may have so many lanes, until it is started again. */
+  limitLanes(lanes: number): void {
+    this.#running?.server.limitLanes(lanes);
+  }
+
   /** SIGKILL: what the disk's cache holds stays. */
   kill(): void {
     if (this.#running === undefined) return;

@@ -38,6 +38,7 @@ export class Faults {
       this.#slowDisk();
       this.#later(this.#options.random.between(0, 500), () => this.#cut());
     },
+    'other lanes': () => this.#otherLanes(),
     'kill export': () => {
       this.#options.exporter.kill();
       this.#startLater();
@@ -85,8 +86,8 @@ export class Faults {
   }
 
   #cut(): void {
-    const { network, random } = this.#options;
-    const line = network.lines.at(-1 - random.below(2));
+    const { network, plan, random } = this.#options;
+    const line = network.lines.at(-1 - random.below(1 + plan.lanes));
     line?.cut(random.pick(['both', 'client', 'client', 'export', 'neither']));
   }
 
@@ -122,6 +123,14 @@ export class Faults {
       const { slowRate, slowMsMax } = plan.disk;
       Object.assign(habits, { slowRate, slowMsMax });
     });
+  }
+
+  /** On one end or the other; what is in flight must not notice. */
+  #otherLanes(): void {
+    const { client, exporter, random } = this.#options;
+    const lanes = 1 + random.below(4);
+    if (random.chance(0.5)) client.chooseLanes(lanes);
+    else exporter.limitLanes(lanes);
   }
 
   #killClient(): void {

@@ -104,6 +104,12 @@ export class KernelDevice {
     for (const served of this.#waiting.splice(0)) served();
   }
 
+  /** Another number of lanes is wanted; a process that is not connected yet does not hear it. */
+  chooseLanes(lanes: number): void {
+    const { device } = this.#process;
+    void device.then(({ session }) => session.chooseLanes(lanes)).catch(() => {});
+  }
+
   async change(name: ChangeName, first: number, count: number, fua: boolean): Promise<void> {
     const { checker, nextValue } = this.#options;
     const values = Array.from({ length: count }, () => (name === 'write' ? nextValue() : 0));

@@ -1,4 +1,4 @@
-import type { DialRequest } from '../../src/client/link.js';
+import type { DialRequest } from '../../src/client/dial.js';
 import type { Clock } from '../../src/clock.js';
 import { DstError, type DstErrorCode } from '../../src/errors.js';
 import type { Connection, Listener } from '../../src/transport/transport.js';

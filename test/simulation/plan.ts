@@ -10,6 +10,7 @@ export type FaultName =
   | 'dial trouble'
   | 'slow disk'
   | 'slow disk and cut'
+  | 'other lanes'
   | 'kill export'
   | 'crash export'
   | 'restart export'
@@ -33,6 +34,8 @@ export interface Plan {
   readonly maxResends: number;
   readonly replayBufferBytes: number;
   readonly leaseMs: number;
+  /** That a client has side by side. */
+  readonly lanes: number;
 }
 
 type Theme = 'network' | 'loss of disk' | 'restarts' | 'client restarts' | 'takeover';
@@ -50,6 +53,7 @@ const NETWORK_FAULTS: readonly FaultName[] = [
   'dial trouble',
   'slow disk',
   'slow disk and cut',
+  'other lanes',
 ];
 
 /**
@@ -87,6 +91,7 @@ export function makePlan(random: Random): Plan {
     // Near its bound a client flushes by itself, and where that fails, promises nothing more.
     replayBufferBytes: disk.errorRate > 0 ? 64 * KIB * KIB : random.pick([8 * KIB, 64 * KIB * KIB]),
     leaseMs: random.pick([3_000, 60_000]),
+    lanes: random.pick([1, 1, 2, 3, 4]),
   };
 }
 

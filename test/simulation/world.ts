@@ -163,6 +163,8 @@ class World {
       history: this.history,
       takeOver: () => {
         this.#takeover ??= this.#takeOver(client);
+        // It is waited for at the end, and may fail before.
+        this.#takeover.catch(() => {});
       },
       client,
     });

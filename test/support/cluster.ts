@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { BlockDevice } from '../../src/block/device.js';
-import type { Dial } from '../../src/client/link.js';
+import type { Dial } from '../../src/client/dial.js';
 import { RemoteDevice } from '../../src/client/remote-device.js';
 import type { SessionOptions } from '../../src/client/session-options.js';
 import { ExportServer } from '../../src/export/server.js';

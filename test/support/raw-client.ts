@@ -128,6 +128,7 @@ export class RawClient {
       export: 'vol',
       session: this.session,
       epoch: 1,
+      lane: 0,
       nonce: randomBytes(NONCE_BYTES),
       checksums: ['none'],
       readOnly: false,

@@ -1,5 +1,5 @@
 /** Every transport, as a test starts it: a loop over `TRANSPORTS` runs a test over each. */
-import type { DialRequest } from '../../src/client/link.js';
+import type { DialRequest } from '../../src/client/dial.js';
 import { silentLog } from '../../src/log.js';
 import { dialQuic } from '../../src/transport/quic/dial.js';
 import { listenQuic } from '../../src/transport/quic/listen.js';

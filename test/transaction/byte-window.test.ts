@@ -32,6 +32,15 @@ test('a window that is not half used does not grow', () => {
   assert.equal(window.bytes, BYTE_WINDOW_INITIAL_BYTES + 1000);
 });
 
+test('of several lanes a slow answer costs one its share, and each keeps what one has', () => {
+  const window = new ByteWindow();
+  window.lanes = 2;
+  window.onAnswer(1000, MUCH, SLOW_MS, 1000);
+  assert.equal(window.bytes, (3 / 4) * BYTE_WINDOW_INITIAL_BYTES);
+  for (let round = 2; round < 100; round++) window.onAnswer(1000, MUCH, SLOW_MS, 1000 * round);
+  assert.equal(window.bytes, 2 * BYTE_WINDOW_MIN_BYTES);
+});
+
 test('the window halves when an answer is slow, down to its bound', () => {
   const window = new ByteWindow();
   window.onAnswer(1000, MUCH, SLOW_MS, 1000);

@@ -6,7 +6,7 @@ import {
   QUIC_PROBE_INTERVAL_MS,
 } from '../../limits.js';
 import type { Connection } from '../../transport/transport.js';
-import type { Dial } from '../link.js';
+import type { Dial } from '../dial.js';
 
 export interface QuicProbeOptions {
   readonly quic: Dial;

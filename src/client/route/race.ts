@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '../../clock.js';
 import { DstError } from '../../errors.js';
 import type { Connection } from '../../transport/transport.js';
-import type { Dial, DialRequest } from '../link.js';
+import type { Dial, DialRequest } from '../dial.js';
 
 export interface RaceOptions {
   readonly first: Dial;

@@ -9,7 +9,7 @@ import {
 } from '../../limits.js';
 import type { Connection } from '../../transport/transport.js';
 import { type ExportPlace, formatHostPort } from '../address.js';
-import type { Dial, DialRequest } from '../link.js';
+import type { Dial, DialRequest } from '../dial.js';
 import { type RaceOutcome, race } from './race.js';
 import type { Cause, ConnectionNews, Route } from './route.js';
 
@@ -70,10 +70,13 @@ export class Router {
 
   /**
    * Makes a connection. Rejects as the transports' own dials do; where both fail, with one
-   * error that names both reasons. A certificate that QUIC finds wrong is final.
+   * error that names both reasons. A certificate that QUIC finds wrong is final. One that is to
+   * be like another is made by that one's transport, and nothing is to be heard of it.
    */
   async dial(request: DialRequest): Promise<Connection> {
     const { place, quic, webtransport } = this.#options;
+    if (request.like?.transport === 'quic') return quic(request);
+    if (request.like !== undefined) return webtransport(request);
     if (place.scheme === 'quic') return this.#note(await quic(request), ASKED);
     if (place.scheme === 'https') return this.#note(await webtransport(request), ASKED);
     const probed = this.#probed;

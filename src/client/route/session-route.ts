@@ -1,6 +1,6 @@
 import type { Clock } from '../../clock.js';
 import type { PeerAddress } from '../../transport/transport.js';
-import type { Dial } from '../link.js';
+import type { Dial } from '../dial.js';
 import { watchPath } from '../path-watch.js';
 import type { SessionOptions } from '../session-options.js';
 import { QuicProbe } from './quic-probe.js';

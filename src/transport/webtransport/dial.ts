@@ -25,7 +25,10 @@ export interface WebTransportDialOptions extends HostDialOptions {
  * something else than an export listens.
  */
 export async function dialWebTransport(options: WebTransportDialOptions): Promise<Connection> {
-  const { host, trust, protocols = ['http/3', 'http/2'] } = options;
+  const { host, trust, like } = options;
+  const { protocols = ['http/3', 'http/2'] } = like?.protocol
+    ? { protocols: [like.protocol] }
+    : options;
   const mayHttp2 = protocols.includes('http/2');
   const mayHttp3 = protocols.includes('http/3') && (await http3Available());
   const kind = mayHttp2 || !mayHttp3 ? 'TCP' : 'UDP';
