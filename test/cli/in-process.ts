@@ -9,6 +9,9 @@ interface Written {
   stderr: string;
 }
 
+/** What may take this long serves, where it should have been refused. */
+const DEADLINE_MS = 30_000;
+
 /** What is written outside of a command is not its output: the test runner's reports are. */
 const writing = new AsyncLocalStorage<Written>();
 
@@ -27,12 +30,20 @@ export async function runInProcess(t: TestContext, args: readonly string[]): Pro
   // Signals and uncaught errors stay the test runner's.
   mock.method(process, 'on', () => process);
   mock.method(process, 'once', () => process);
+  const deadline = setTimeout(() => endAll(args), DEADLINE_MS);
   try {
     const code = await writing.run(written, () => run(['node', 'dst-quic', ...args]));
     return { code, signal: null, ...written };
   } finally {
+    clearTimeout(deadline);
     mock.restoreAll();
   }
+}
+
+/** Nothing else would end what such a command began, and with it this process. */
+function endAll(args: readonly string[]): void {
+  console.error(`dst-quic ${args.join(' ')} does not end`);
+  process.exit(1);
 }
 
 function capture({ mock }: TestContext, name: keyof Written): void {

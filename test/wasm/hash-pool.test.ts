@@ -250,7 +250,7 @@ for (const [what, script, printed] of [
     const { stdout } = await promisify(execFile)(
       process.execPath,
       ['--input-type=module', '--eval', begin + script],
-      { timeout: 10_000 },
+      { timeout: 60_000 },
     );
     assert.equal(stdout, printed);
   });
