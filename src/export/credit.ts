@@ -1,10 +1,15 @@
 import { DstError } from '../errors.js';
-import { CREDIT_BYTES, CREDIT_TRANSACTIONS } from '../limits.js';
+import { CREDIT_TRANSACTIONS } from '../limits.js';
 
 /** What one connection has in flight, of the credit that WELCOME gave it. */
 export class Credit {
+  readonly #bytesMax: number;
   #transactions = 0;
   #bytes = 0;
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
 
   /**
    * Takes a transaction in, with so many bytes of payload, its own and its answer's. Throws
@@ -15,7 +20,7 @@ export class Credit {
     this.#transactions++;
     this.#bytes += payloadBytes;
     const tooMany = this.#transactions > CREDIT_TRANSACTIONS;
-    if (tooMany || (!alone && this.#bytes > CREDIT_BYTES)) {
+    if (tooMany || (!alone && this.#bytes > this.#bytesMax)) {
       throw new DstError(
         'DST_E_LIMIT',
         `${this.#transactions} transactions with ${this.#bytes} bytes in flight are more than the credit`,

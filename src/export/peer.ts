@@ -54,7 +54,8 @@ export class Peer implements RequestHost {
   #admission: Admission | undefined;
   #epoch = 0;
   #left = false;
-  readonly #credit = new Credit();
+  /** None before WELCOME, which tells how much. */
+  #credit = new Credit(0);
   #damagedWrites = 0;
   readonly #working: WorkingNotices;
   /** What came last is not older than the idle timer. */
@@ -269,7 +270,9 @@ export class Peer implements RequestHost {
       this.#epoch = hello.epoch;
       this.#silenceMaxMs = silenceMaxMs(hello.pingIntervalMs);
       this.#state = 'welcomed';
-      this.#send(KIND.welcome, 0, welcomeBody({ ...admission.welcome(), ...challenge?.answer() }));
+      const welcome = { ...admission.welcome(), ...challenge?.answer() };
+      this.#credit = new Credit(welcome.credit.bytes);
+      this.#send(KIND.welcome, 0, welcomeBody(welcome));
       this.#watch();
     } catch (error) {
       if (!(error instanceof DstError)) throw error;

@@ -7,6 +7,7 @@ import { type Clock, systemClock } from '../clock.js';
 import { DstError } from '../errors.js';
 import {
   CONNECTIONS_MAX,
+  CREDIT_BYTES,
   REFUSAL_LOG_INTERVAL_MS,
   SESSION_LEASE_MS,
   SESSIONS_MAX_DEFAULT,
@@ -18,6 +19,7 @@ import { PROTOCOL_VERSION } from '../protocol/kinds.js';
 import type { Failure, Hello } from '../protocol/messages.js';
 import type { Connection, Listener } from '../transport/transport.js';
 import { resolvesWithin } from '../within.js';
+import { CreditBudget } from './credit-budget.js';
 import { Peer } from './peer.js';
 import type { Admission, PeerHost } from './peer-host.js';
 import type { SessionRules } from './session.js';
@@ -71,6 +73,7 @@ export class ExportServer implements PeerHost {
   /** Those that are only told that they may not be here. */
   readonly #turnedAway = new Set<Connection>();
   readonly #sessions: Sessions;
+  readonly #credits = new CreditBudget();
   #draining = false;
   #damagedWrites = 0;
   /** When the log said last that the export is full. */
@@ -196,8 +199,12 @@ export class ExportServer implements PeerHost {
     return {
       session,
       checksum,
-      welcome: () =>
-        composeWelcome(hello, { ...this.#options, checksum: checksum.name, store, readOnly }),
+      welcome: () => {
+        // Who only asks has nothing in flight.
+        const creditBytes = session === undefined ? CREDIT_BYTES : this.#credits.take(peer);
+        const decided = { checksum: checksum.name, store, readOnly, creditBytes };
+        return composeWelcome(hello, { ...this.#options, ...decided });
+      },
     };
   }
 
@@ -207,6 +214,7 @@ export class ExportServer implements PeerHost {
 
   gone(peer: Peer): void {
     this.#peers.delete(peer);
+    this.#credits.giveBack(peer);
     this.#sessions.gone(peer);
   }
 

@@ -1,11 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { ChecksumName } from '../../wasm/checksums.js';
-import {
-  CREDIT_BYTES,
-  CREDIT_TRANSACTIONS,
-  FRAME_PAYLOAD_BYTES_MAX,
-  TRANSACTION_WINDOW,
-} from '../limits.js';
+import { CREDIT_TRANSACTIONS, FRAME_PAYLOAD_BYTES_MAX, TRANSACTION_WINDOW } from '../limits.js';
 import { PROTOCOL_VERSION } from '../protocol/kinds.js';
 import { type Hello, NONCE_BYTES, VERIFIER_BYTES, type Welcome } from '../protocol/messages.js';
 import { AGENT } from '../version.js';
@@ -20,11 +15,13 @@ export interface WelcomeFacts {
   /** What the client asked for by name; undefined where it asked for the list. */
   readonly store: Store | undefined;
   readonly readOnly: boolean;
+  /** Payload bytes that the connection may have in flight. */
+  readonly creditBytes: number;
 }
 
 /** What WELCOME says, as things are now. Its nonce is fresh; a challenged client gets another. */
 export function composeWelcome(hello: Hello, facts: WelcomeFacts): Welcome {
-  const { stores, checksums, checksum, store, readOnly } = facts;
+  const { stores, checksums, checksum, store, readOnly, creditBytes } = facts;
   return {
     version: PROTOCOL_VERSION,
     session: hello.session,
@@ -36,7 +33,7 @@ export function composeWelcome(hello: Hello, facts: WelcomeFacts): Welcome {
     exports: hello.intent === 'list' ? stores.map((each) => describeStore(each, readOnly)) : [],
     credit: {
       transactions: CREDIT_TRANSACTIONS,
-      bytes: CREDIT_BYTES,
+      bytes: creditBytes,
       window: TRANSACTION_WINDOW,
     },
     payloadBytesMax: FRAME_PAYLOAD_BYTES_MAX,
