@@ -676,9 +676,9 @@ export const WEBTRANSPORT_LOADING_TURNS_MAX = 1_000;
 
 // ---- Checksums -----------------------------------------------------------------------
 
-/** Payloads from this size are hashed by native code, where there is some: its calls take 4 us,
- * in which WebAssembly hashes half of this. */
-export const NATIVE_HASH_BYTES_MIN = 8 * KIB;
+/** Payloads from this size are hashed by native code, where there is some: its calls take 2 us
+ * beside the hashing, in which WebAssembly hashes a quarter of this. */
+export const NATIVE_HASH_BYTES_MIN = 4 * KIB;
 
 // ---- Checksum threads ----------------------------------------------------------------
 

@@ -126,8 +126,9 @@ class HasherChecksum implements Checksum, Digester {
   }
 
   digest(pieces: readonly Buffer[]): Buffer {
-    // A copy into Node's pool: a view would give each digest a whole ArrayBuffer to itself.
-    return Buffer.from(this.#compute(pieces));
+    const digest = this.#compute(pieces);
+    // A copy into Node's pool: hash-wasm gives each digest a whole ArrayBuffer to itself.
+    return Buffer.isBuffer(digest) ? digest : Buffer.from(digest);
   }
 
   matches(pieces: readonly Buffer[], expected: Buffer): boolean {

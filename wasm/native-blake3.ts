@@ -1,10 +1,11 @@
 /**
- * BLAKE3 in native code, which uses the processor's widest registers: for large payloads it is
- * seven times as fast as in WebAssembly. Prebuilt for most Linux machines, and never needed.
+ * BLAKE3 in native code, which uses the processor's widest registers: for 4 KiB it is twice as fast
+ * as in WebAssembly, and for large payloads seven times. Prebuilt for most Linux machines, and
+ * never needed.
  */
 type Library = typeof import('@napi-rs/blake-hash');
 
-/** The digest of pieces as one run of bytes: 32, the caller's until the next call. */
+/** The digest of pieces as one run of bytes: 32, in a buffer of its own. */
 export type NativeHash = (pieces: readonly Buffer[]) => Uint8Array;
 
 /** With a key of CHECKSUM_KEY_BYTES or none; undefined where there is none for this machine. */
@@ -19,6 +20,7 @@ export async function createNativeBlake3(
   return (pieces) => {
     hasher.reset();
     for (const piece of pieces) hasher.update(piece);
-    return hasher.digestBuffer();
+    // As text: the library's own buffer has memory of its own to be finalized, which costs more.
+    return Buffer.from(hasher.digest('hex'), 'hex');
   };
 }

@@ -1,7 +1,7 @@
 /**
  * The bytes of a frame before its payload (docs/PROTOCOL.md, "Frames"): the header's length, the
  * header as a msgpack array, and the marker of the payload's msgpack bin. Written by hand, byte
- * for byte as msgpackr packs the same array, which takes 2 us a frame more and leaves garbage.
+ * for byte as msgpackr packs the same array, which takes 1 us a frame more and leaves garbage.
  */
 import { invariant } from '../errors.js';
 import { FRAME_HEAD_SLAB_BYTES, FRAME_HEADER_BYTES_MAX } from '../limits.js';
