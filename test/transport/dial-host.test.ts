@@ -7,7 +7,7 @@ import type { Connection } from '../../src/transport/transport.js';
 
 test('a dial that is to be like a connection goes to its peer’s address, whatever the name has', async () => {
   const network = new MemoryNetwork();
-  network.listen();
+  network.listen().onConnection(() => {});
   const connection = await network.dial();
   const like = { peer: { address: '192.0.2.7', port: 4433 } } as Connection;
   const tried: string[] = [];
