@@ -6,12 +6,14 @@ SHELL := /bin/bash
 # The Node that tests run on, and how many test files at once: most of them wait, for processes,
 # leases and links that are dead.
 NODE ?= node
-JOBS ?= 3
+JOBS ?= 4
 
-# How many guests at once: each has one CPU of this machine's for itself.
-GUESTS ?= $(shell nproc)
+# How many guests at once: each keeps to one CPU of this machine's, and one more has what the others
+# leave while they wait, through outages and for the 30 s after which a kernel gives up.
+GUESTS ?= $(shell echo $$(($$(nproc) + 1)))
 
-# 1 for a second run, on another Node: what does not depend on Node is done once.
+# 1 for a second run, on another Node, of what depends on Node: its modules in C++, streams, TLS,
+# HTTP/2, threads, timers, signals and files. What else there is, is done once.
 BRIEF ?=
 
 # For tests under a kernel with the nbd driver: 0 for this machine's own rather than a guest's, and
@@ -52,7 +54,21 @@ BUILT ?= dist
 ALONE = dist/test/e2e/memory.test.js
 
 # From the sources, so that what was compiled from a test that is gone is not run.
-TESTS = $(patsubst %.ts,dist/%.js,$(sort $(shell find test -name '*.test.ts')))
+ALL_TESTS = $(patsubst %.ts,dist/%.js,$(sort $(shell find test -name '*.test.ts')))
+
+# What another Node cannot change, and costs time:
+# - no I/O and no clock but a simulated one: JavaScript, by the language's standard;
+# - the same commands over the same transports as in test/e2e, client and export, but through faults
+#   that are the network's and the processes', or with other options;
+# - what is installed, printed and answered, of which the text is ours.
+ONCE = $(addprefix dist/test/, access/% fuzz/% integration/% protocol/% simulation/% transaction/% \
+  demo/% faults/% \
+  $(addprefix cli/, access.% bad-input.% completions.% config-examples.% disconnect.% duration.% \
+    help.% install.% installation.% man-page.% status.%) \
+  $(addprefix e2e/, blocked-udp.% fio.% full-disk.% garbage.% key-leftovers.% max-outage.% nbdinfo.% \
+    one-writer.% read-only.% resize.% restarted-claim.% restarted-export.% secret.% sparse.% \
+    strangers.% wait.% wrong-requests.%))
+TESTS = $(filter-out $(if $(BRIEF),$(ONCE)),$(ALL_TESTS))
 GUEST_TESTS = $(filter dist/test/guest/%,$(TESTS))
 
 .PHONY: help
@@ -170,9 +186,17 @@ fuzz: build ## Send mutated frames to either end, for SECONDS=60; SEED=… [TARG
 bench: build tools ## Measure beside our peers
 	@node dist/test/bench/bench.js
 
+.PHONY: bench-growth
+bench-growth: build tools ## Watch memory and speed as work grows (QUICK=1, ONLY=sessions|size|transactions)
+	@$(NODE) dist/test/bench/growth.js
+
 .PHONY: bench-hash
 bench-hash: build ## Measure checksums, in place and on threads
 	@$(NODE) dist/test/bench/hash-bench.js
+
+.PHONY: profile
+profile: build tools ## Show where the time of a load goes: CASE=write-4k-32 (without CASE, list them)
+	@SECONDS='$(or $(SECONDS),10)' $(NODE) dist/test/profile/profile.js $(CASE)
 
 .PHONY: faults
 faults: build tools ## Break everything under a load, and write docs/RELIABILITY.md (ONLY=… one)
@@ -188,4 +212,4 @@ format: deps ## Format, and fix what can be fixed
 
 .PHONY: clean
 clean: ## Remove what was built; certificates and node_modules stay
-	rm -rf dist .build bench-results
+	rm -rf dist .build bench-results profile-results

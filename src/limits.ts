@@ -26,6 +26,9 @@ export const BUFFER_POOL_SLAB_BYTES_MIN = 4 * KIB;
 /** ... to this one; larger ones are rare enough to allocate. */
 export const BUFFER_POOL_SLAB_BYTES_MAX = 2 * MIB;
 
+/** Frames' headers are cut from buffers of this size: some 150 of them. */
+export const FRAME_HEAD_SLAB_BYTES = 8 * KIB;
+
 // ---- Local files and disks -----------------------------------------------------------
 
 /** System calls made through koffi at once: the call stacks that it keeps for reuse. */
@@ -37,8 +40,11 @@ export const ZERO_WRITE_BYTES_MAX = 1 * MIB;
 /** Bytes that one ioctl zeroes or discards: it holds a pool thread and can't be stopped. */
 export const DISK_RANGE_BYTES_MAX = 128 * MIB;
 
-/** Extents in one answer about a file's blocks: each costs a system call. */
+/** Extents in one answer about a store's blocks: each costs a file a system call. */
 export const BLOCK_STATUS_EXTENTS_MAX = 128;
+
+/** How far one such answer walks through memory, chunk by chunk: some 2 ms of the event loop. */
+export const MEMORY_STATUS_BYTES_MAX = 4096 * MIB;
 
 // ---- Quick I/O -----------------------------------------------------------------------
 
@@ -109,6 +115,9 @@ export const NBD_ERROR_MESSAGE_BYTES_MAX = 1 * KIB;
 
 /** Extents in one block status reply: 32 KiB of reply; the client asks on from their end. */
 export const NBD_EXTENTS_MAX = 4096;
+
+/** What a block status counts in flight, like a read: the largest reply to one. */
+export const NBD_STATUS_REPLY_BYTES_MAX = 8 * NBD_EXTENTS_MAX;
 
 /** Of commands that fail for one reason there is a line in the log so often, and no more. */
 export const NBD_FAILURE_LOG_INTERVAL_MS = 10_000;
@@ -292,6 +301,16 @@ export const CREDIT_TRANSACTIONS = 512;
  * round trip of 100 ms. */
 export const CREDIT_BYTES = 8 * MIB;
 
+/** The same for all connections of an export together, so that a slow disk under hundreds of
+ * clients does not take gigabytes: a connection gets CREDIT_BYTES, or such a share of what is
+ * left, which two dozen get in full ... */
+export const CREDIT_BUDGET_BYTES = 256 * MIB;
+export const CREDIT_BUDGET_SHARE = 1 / 8;
+
+/** ... and at least this much, however many there are: two transactions of a command that is
+ * split. */
+export const CREDIT_BYTES_MIN = 512 * KIB;
+
 /** How far a transaction's id may be above the retired mark: what bounds an export's table
  * of answered transactions when one old transaction is slow to end. */
 export const TRANSACTION_WINDOW = 16384;
@@ -424,7 +443,7 @@ export const REFUSAL_LOG_INTERVAL_MS = 60_000;
  * any line's round trip and a lost packet. It holds a place among CONNECTIONS_MAX meanwhile. */
 export const TURN_AWAY_TIMEOUT_MS = 3_000;
 
-/** Sessions of one export at once: each may have CREDIT_BYTES in flight. */
+/** Sessions of one export at once: beyond some fifty, each may have CREDIT_BYTES_MIN in flight. */
 export const SESSIONS_MAX_DEFAULT = 256;
 
 /** For clients that come back there is room for so many times as many: an export that was
@@ -654,6 +673,12 @@ export const HTTP3_SILENT_ADDRESSES_MAX = 256;
 
 /** Most turns of the event loop that the library may take to say that it lacks HTTP/3. */
 export const WEBTRANSPORT_LOADING_TURNS_MAX = 1_000;
+
+// ---- Checksums -----------------------------------------------------------------------
+
+/** Payloads from this size are hashed by native code, where there is some: its calls take 4 us,
+ * in which WebAssembly hashes half of this. */
+export const NATIVE_HASH_BYTES_MIN = 8 * KIB;
 
 // ---- Checksum threads ----------------------------------------------------------------
 

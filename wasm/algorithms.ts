@@ -1,6 +1,7 @@
 /** The registry of checksum algorithms: what each is called, whether a key fits it, its maker. */
 import hashWasm, { type IHasher } from 'hash-wasm';
 import { invariant } from '../src/errors.js';
+import { createNativeBlake3, type NativeHash } from './native-blake3.js';
 
 const { createBLAKE2b, createBLAKE3, createCRC32, createSHA256, createXXHash128 } = hashWasm;
 
@@ -15,6 +16,8 @@ export interface Algorithm {
   readonly slow: boolean;
   /** A hasher of its own; with a key only where it is keyable. Absent for `none`. */
   readonly createHasher?: (key?: Uint8Array) => Promise<IHasher>;
+  /** The same in native code, for large payloads; undefined where this machine has none. */
+  readonly createNative?: (key?: Uint8Array) => Promise<NativeHash | undefined>;
 }
 
 /** Of every key. */
@@ -37,6 +40,7 @@ export const ALGORITHMS = [
     keyable: true,
     slow: true,
     createHasher: (key?: Uint8Array) => createBLAKE3(STRONG_BITS, key),
+    createNative: (key?: Uint8Array) => createNativeBlake3(key),
   },
   {
     name: 'blake2b',

@@ -1,9 +1,11 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { IHasher } from 'hash-wasm';
 import { DstError, invariant } from '../src/errors.js';
+import { NATIVE_HASH_BYTES_MIN } from '../src/limits.js';
 import { ALGORITHMS, CHECKSUM_KEY_BYTES, type ChecksumName, findAlgorithm } from './algorithms.js';
 import { type HashPool, processPool } from './hash-pool.js';
 import type { Digester } from './hash-thread.js';
+import type { NativeHash } from './native-blake3.js';
 
 export type { ChecksumName } from './algorithms.js';
 
@@ -89,7 +91,7 @@ export async function createChecksum(
   key?: Buffer,
   pool = processPool,
 ): Promise<Checksum> {
-  const { createHasher, keyable, slow } = findAlgorithm(name);
+  const { createHasher, createNative, keyable, slow } = findAlgorithm(name);
   if (key !== undefined) {
     invariant(keyable, `${name} takes no key`);
     invariant(key.length === CHECKSUM_KEY_BYTES, `a key of ${key.length} bytes`);
@@ -98,21 +100,27 @@ export async function createChecksum(
   // hash-wasm reads the key again at each digest, so it gets a copy that stays unchanged.
   const ownKey = key === undefined ? undefined : Uint8Array.from(key);
   const hasher = await createHasher(ownKey);
-  return new WasmChecksum(name, ownKey, hasher, slow ? pool : undefined);
+  const native = await createNative?.(ownKey);
+  // To hand a payload to another thread would take longer than to hash it here.
+  const helpers = slow && native === undefined ? pool : undefined;
+  return new HasherChecksum(name, ownKey, hasher, native, helpers);
 }
 
-class WasmChecksum implements Checksum, Digester {
+class HasherChecksum implements Checksum, Digester {
   readonly digestBytes: number;
   readonly #hasher: IHasher;
+  readonly #native: NativeHash | undefined;
   readonly #pool: HashPool | undefined;
 
   constructor(
     readonly name: ChecksumName,
     readonly key: Uint8Array | undefined,
     hasher: IHasher,
+    native: NativeHash | undefined,
     pool: HashPool | undefined,
   ) {
     this.#hasher = hasher;
+    this.#native = native;
     this.#pool = pool;
     this.digestBytes = hasher.digestSize;
   }
@@ -138,10 +146,17 @@ class WasmChecksum implements Checksum, Digester {
   }
 
   #compute(pieces: readonly Buffer[]): Uint8Array {
+    if (this.#native !== undefined && isLarge(pieces)) return this.#native(pieces);
     const hasher = this.#hasher.init();
     for (const piece of pieces) hasher.update(piece);
     return hasher.digest('binary');
   }
+}
+
+function isLarge(pieces: readonly Buffer[]): boolean {
+  let lengthBytes = 0;
+  for (const piece of pieces) lengthBytes += piece.length;
+  return lengthBytes >= NATIVE_HASH_BYTES_MIN;
 }
 
 /** Bounded and quoted, as a peer may have chosen the names. */

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { BLOCK_STATUS_EXTENTS_MAX, MEMORY_STATUS_BYTES_MAX } from '../limits.js';
 import { checkRange } from './check-range.js';
 import type { BlockDevice, Capabilities, Extent, Geometry } from './device.js';
 import { type Payload, payloadOf } from './payload.js';
@@ -69,15 +70,22 @@ export class MemoryDevice implements BlockDevice {
   async blockStatus(offset: number, lengthBytes: number): Promise<readonly Extent[]> {
     checkRange(this, 'block status', offset, lengthBytes);
     const extents: Extent[] = [];
-    for (const [index, start, end] of chunksOf(offset, lengthBytes)) {
-      const hole = !this.#chunks.has(index);
-      const last = extents.at(-1);
-      if (last !== undefined && last.hole === hole) {
-        extents[extents.length - 1] = { ...last, lengthBytes: last.lengthBytes + end - start };
-      } else {
-        extents.push({ lengthBytes: end - start, hole, zero: hole });
+    let runBytes = 0;
+    let hole = false;
+    const endRun = () => {
+      if (runBytes > 0) extents.push({ lengthBytes: runBytes, hole, zero: hole });
+    };
+    const walked = Math.min(lengthBytes, MEMORY_STATUS_BYTES_MAX);
+    for (const [index, start, end] of chunksOf(offset, walked)) {
+      if (this.#chunks.has(index) === hole) {
+        endRun();
+        if (extents.length === BLOCK_STATUS_EXTENTS_MAX) return extents;
+        runBytes = 0;
+        hole = !hole;
       }
+      runBytes += end - start;
     }
+    endRun();
     return extents;
   }
 

@@ -1,10 +1,16 @@
 import { DstError } from '../errors.js';
-import { CREDIT_BYTES, CREDIT_TRANSACTIONS } from '../limits.js';
+import { CREDIT_TRANSACTIONS } from '../limits.js';
 
 /** What one session has in flight, on all lanes of its epoch, of the credit that WELCOME gave. */
 export class Credit {
+  /** What the WELCOME of lane 0 gave. */
+  bytesMax: number;
   #transactions = 0;
   #bytes = 0;
+
+  constructor(bytesMax: number) {
+    this.bytesMax = bytesMax;
+  }
 
   /**
    * Takes a transaction in, with so many bytes of payload, its own and its answer's. Throws
@@ -15,7 +21,7 @@ export class Credit {
     this.#transactions++;
     this.#bytes += payloadBytes;
     const tooMany = this.#transactions > CREDIT_TRANSACTIONS;
-    if (tooMany || (!alone && this.#bytes > CREDIT_BYTES)) {
+    if (tooMany || (!alone && this.#bytes > this.bytesMax)) {
       throw new DstError(
         'DST_E_LIMIT',
         `${this.#transactions} transactions with ${this.#bytes} bytes in flight are more than the credit`,

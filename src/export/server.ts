@@ -7,6 +7,7 @@ import { type Clock, systemClock } from '../clock.js';
 import { DstError } from '../errors.js';
 import {
   CONNECTIONS_MAX,
+  CREDIT_BYTES,
   LANES_MAX,
   REFUSAL_LOG_INTERVAL_MS,
   SESSION_LEASE_MS,
@@ -19,9 +20,10 @@ import { PROTOCOL_VERSION } from '../protocol/kinds.js';
 import type { Failure, Hello } from '../protocol/messages.js';
 import type { Connection, Listener } from '../transport/transport.js';
 import { resolvesWithin } from '../within.js';
+import { CreditBudget } from './credit-budget.js';
 import { Peer } from './peer.js';
 import type { Admission, PeerHost } from './peer-host.js';
-import type { SessionRules } from './session.js';
+import type { ExportSession, SessionRules } from './session.js';
 import { Sessions } from './sessions.js';
 import { closeStore, flushStore, type Store } from './store.js';
 import { turnAway } from './turn-away.js';
@@ -74,6 +76,7 @@ export class ExportServer implements PeerHost {
   /** Those that are only told that they may not be here. */
   readonly #turnedAway = new Set<Connection>();
   readonly #sessions: Sessions;
+  readonly #credits = new CreditBudget();
   #draining = false;
   #damagedWrites = 0;
   /** When the log said last that the export is full. */
@@ -215,7 +218,10 @@ export class ExportServer implements PeerHost {
     return {
       session,
       checksum,
-      welcome: () => composeWelcome(hello, { ...facts, lanesMax: this.lanesMax }),
+      welcome: () => {
+        const now = { lanesMax: this.lanesMax, creditBytes: this.#creditOf(peer, hello, session) };
+        return composeWelcome(hello, { ...facts, ...now });
+      },
     };
   }
 
@@ -225,6 +231,7 @@ export class ExportServer implements PeerHost {
 
   gone(peer: Peer): void {
     this.#peers.delete(peer);
+    this.#credits.giveBack(peer);
     this.#sessions.gone(peer);
   }
 
@@ -233,6 +240,15 @@ export class ExportServer implements PeerHost {
   }
 
   // ---- Inside --------------------------------------------------------------------------
+
+  /** What a connection may have in flight, in bytes: all lanes share what lane 0 was given. */
+  #creditOf(peer: Peer, hello: Hello, session: ExportSession | undefined): number {
+    // Who only asks has nothing in flight.
+    if (session === undefined) return CREDIT_BYTES;
+    const { credit } = session;
+    if (hello.lane === 0) credit.bytesMax = this.#credits.take(peer);
+    return credit.bytesMax;
+  }
 
   #onConnection(connection: Connection): void {
     const decision = this.#gate.decide(connection);

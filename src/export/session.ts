@@ -1,6 +1,6 @@
 import type { Checksum } from '../../wasm/checksums.js';
 import { DstError, invariant } from '../errors.js';
-import { TRANSACTION_WINDOW } from '../limits.js';
+import { CREDIT_BYTES_MIN, TRANSACTION_WINDOW } from '../limits.js';
 import type { RequestFrame } from '../protocol/frame.js';
 import { errnoValue } from '../protocol/messages.js';
 import { Credit } from './credit.js';
@@ -31,7 +31,7 @@ export class ExportSession {
   readonly #rules: SessionRules;
   readonly #table = new TransactionTable<Answer>(TRANSACTION_WINDOW);
   readonly #inProgress = new Set<Promise<Answer>>();
-  #credit = new Credit();
+  #credit = new Credit(CREDIT_BYTES_MIN);
   /** Pending while commands of fenced connections are in progress. */
   #fence: Promise<void> | undefined;
   #epoch = -1;
@@ -69,7 +69,7 @@ export class ExportSession {
       );
     }
     this.#epoch = epoch;
-    this.#credit = new Credit();
+    this.#credit = new Credit(CREDIT_BYTES_MIN);
     return this.fenced();
   }
 

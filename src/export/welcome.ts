@@ -1,11 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { ChecksumName } from '../../wasm/checksums.js';
-import {
-  CREDIT_BYTES,
-  CREDIT_TRANSACTIONS,
-  FRAME_PAYLOAD_BYTES_MAX,
-  TRANSACTION_WINDOW,
-} from '../limits.js';
+import { CREDIT_TRANSACTIONS, FRAME_PAYLOAD_BYTES_MAX, TRANSACTION_WINDOW } from '../limits.js';
 import { PROTOCOL_VERSION } from '../protocol/kinds.js';
 import { type Hello, NONCE_BYTES, VERIFIER_BYTES, type Welcome } from '../protocol/messages.js';
 import { AGENT } from '../version.js';
@@ -22,11 +17,13 @@ export interface WelcomeFacts {
   readonly readOnly: boolean;
   /** How many lanes a session may have. */
   readonly lanesMax: number;
+  /** Payload bytes that all lanes together may have in flight. */
+  readonly creditBytes: number;
 }
 
 /** What WELCOME says, as things are now. Its nonce is fresh; a challenged client gets another. */
 export function composeWelcome(hello: Hello, facts: WelcomeFacts): Welcome {
-  const { stores, checksums, checksum, store, readOnly, lanesMax } = facts;
+  const { stores, checksums, checksum, store, readOnly, lanesMax, creditBytes } = facts;
   return {
     version: PROTOCOL_VERSION,
     session: hello.session,
@@ -38,7 +35,7 @@ export function composeWelcome(hello: Hello, facts: WelcomeFacts): Welcome {
     exports: hello.intent === 'list' ? stores.map((each) => describeStore(each, readOnly)) : [],
     credit: {
       transactions: CREDIT_TRANSACTIONS,
-      bytes: CREDIT_BYTES,
+      bytes: creditBytes,
       window: TRANSACTION_WINDOW,
     },
     lanes: lanesMax,

@@ -1,7 +1,9 @@
 import type { BlockDevice, WriteFlags } from '../block/device.js';
 import { payloadOf } from '../block/payload.js';
 import { DstError } from '../errors.js';
+import { NBD_STATUS_REPLY_BYTES_MAX } from '../limits.js';
 import {
+  NBD_CMD_BLOCK_STATUS,
   NBD_CMD_CACHE,
   NBD_CMD_FLAG_FAST_ZERO,
   NBD_CMD_FLAG_FUA,
@@ -49,9 +51,10 @@ export function runCommand(
   }
 }
 
-/** The payload that a request holds in memory while it is in flight. */
+/** The payload, its own or its reply's, that a request may hold in memory while it is in flight. */
 export function payloadBytes(request: Request): number {
   const { command, lengthBytes } = request;
+  if (command === NBD_CMD_BLOCK_STATUS) return NBD_STATUS_REPLY_BYTES_MAX;
   return command === NBD_CMD_READ || command === NBD_CMD_WRITE ? lengthBytes : 0;
 }
 

@@ -50,10 +50,12 @@ export class ReplyWriter {
       return;
     }
     if (taken.length > 0) this.#writing.add(taken);
-    socket.cork();
+    // What is one piece is written without the detour through a list of pieces.
+    const several = pieces.length > 0;
+    if (several) socket.cork();
     for (const piece of pieces) socket.write(piece);
     socket.write(last, taken.length > 0 ? () => this.#written(taken) : undefined);
-    socket.uncork();
+    if (several) socket.uncork();
   }
 
   /** The socket is closed: nothing reads the buffers any more. */

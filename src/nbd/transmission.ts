@@ -57,8 +57,8 @@ const NO_BYTES = Buffer.alloc(0);
  * The transmission phase of one client: requests in, commands on the device, replies out.
  *
  * A command is in flight, in its client's count and in the bridge's, from its header
- * until its reply is on its way; a read until the kernel has its data, since until then
- * its buffers are held. That bounds memory: at either bound nothing more is read from the
+ * until its reply is on its way; a read or a block status until the kernel has its data,
+ * since until then its buffers are held. That bounds memory: at either bound nothing more is read from the
  * client, who then waits on his socket, as he does while he leaves his replies unread.
  */
 export class Transmission implements RequestHandler {
@@ -260,11 +260,12 @@ export class Transmission implements RequestHandler {
       this.#failed(request, wrongLength(this.#device, request, 0));
       return;
     }
-    if (!this.#dead) {
-      this.#writer.batch.blockStatus(request, ALLOCATION_CONTEXT_ID, clipped);
-      this.#writer.added();
+    if (this.#dead) {
+      this.#leave(request);
+      return;
     }
-    this.#leave(request);
+    this.#writer.batch.blockStatus(request, ALLOCATION_CONTEXT_ID, clipped);
+    this.#writer.added(() => this.#leave(request));
   }
 
   #failed(request: Request, error: unknown): void {

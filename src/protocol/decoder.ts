@@ -70,7 +70,7 @@ export class FrameDecoder {
       const headerBytes = checkHeaderLength(chunk[at] as number);
       const end = at + 1 + headerBytes;
       if (end <= chunk.length) {
-        this.#headerComplete(decodeHeader(chunk.subarray(at + 1, end)));
+        this.#headerComplete(decodeHeader(chunk, at + 1, end));
         return end;
       }
     }
@@ -79,7 +79,7 @@ export class FrameDecoder {
     const next = this.#fillScratch(chunk, at, 1 + headerBytes);
     if (this.#scratchBytes === 1 + headerBytes) {
       this.#scratchBytes = 0;
-      this.#headerComplete(decodeHeader(this.#scratch.subarray(1, 1 + headerBytes)));
+      this.#headerComplete(decodeHeader(this.#scratch, 1, 1 + headerBytes));
     }
     return next;
   }

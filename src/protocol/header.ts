@@ -1,8 +1,9 @@
 import { Unpackr } from 'msgpackr/unpack';
 import { DstError } from '../errors.js';
 import { BODY_DEPTH_MAX, DEVICE_BYTES_MAX } from '../limits.js';
-import { kindName } from './frame.js';
+import { kindName, NO_CHECKSUM } from './frame.js';
 import { FLAGS_ALLOWED, KIND } from './kinds.js';
+import { quickElements } from './quick-header.js';
 import { isPlain } from './scan.js';
 
 // From 'msgpackr/unpack' (and, to encode, 'msgpackr/pack'): the package's main entry has
@@ -23,7 +24,6 @@ export interface Header {
   readonly checksum: Buffer;
 }
 
-const NONE = Buffer.alloc(0);
 const CHECKSUM_BYTES_MAX = 64;
 /** A header is an array of integers and one bin: nothing lies within anything else. */
 const HEADER_DEPTH = 1;
@@ -43,11 +43,14 @@ export function decodeMap(bytes: Buffer): Record<string, unknown> {
 }
 
 /**
- * Decodes and checks one header (docs/PROTOCOL.md, "Header"). Throws DST_E_PROTOCOL for
- * anything that the specification does not allow; it never trusts a type or a range.
+ * Decodes and checks one header, which lies in `bytes` from `start` to `end` (docs/PROTOCOL.md,
+ * "Header"). Throws DST_E_PROTOCOL for anything that the specification does not allow; it never
+ * trusts a type or a range.
  */
-export function decodeHeader(bytes: Buffer): Header {
-  const values = decodePlain(bytes, HEADER_DEPTH, 'header');
+export function decodeHeader(bytes: Buffer, start = 0, end = bytes.length): Header {
+  const values: unknown =
+    quickElements(bytes, start, end) ??
+    decodePlain(bytes.subarray(start, end), HEADER_DEPTH, 'header');
   if (!Array.isArray(values)) throw protocolError('a header that is not an array');
   const kind = integer(values[0], 0xff, 'kind');
   if (kind >= KIND.read && kind <= KIND.hash) return requestHeader(kind, values);
@@ -115,7 +118,7 @@ function controlHeader(kind: number, values: unknown[]): Header {
     retired: 0,
     offset: 0,
     lengthBytes: 0,
-    checksum: NONE,
+    checksum: NO_CHECKSUM,
   };
 }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MemoryDevice } from '../../src/block/memory-device.js';
+import { BLOCK_STATUS_EXTENTS_MAX, MEMORY_STATUS_BYTES_MAX } from '../../src/limits.js';
 import { dstError, MIB, pattern, readBytes, writeBytes } from './helpers.js';
 
 test('memory reads as zeroes until it is written', async () => {
@@ -44,6 +45,24 @@ test('clearing a vast sparse range is quick', async () => {
   await writeBytes(device, 2 ** 49, pattern(10));
   await device.trim(0, 2 ** 50);
   assert.deepEqual(await readBytes(device, 2 ** 49, 10), Buffer.alloc(10));
+});
+
+test('the status of a vast range is told up to where one answer walks', async () => {
+  const device = new MemoryDevice(2 ** 50);
+  await writeBytes(device, 65536, pattern(10));
+  assert.deepEqual(await device.blockStatus(0, 2 ** 50), [
+    { lengthBytes: 65536, hole: true, zero: true },
+    { lengthBytes: 65536, hole: false, zero: false },
+    { lengthBytes: MEMORY_STATUS_BYTES_MAX - 2 * 65536, hole: true, zero: true },
+  ]);
+});
+
+test('one answer tells of so many extents, and no more', async () => {
+  const device = new MemoryDevice(64 * MIB);
+  for (let at = 0; at < 64 * MIB; at += 2 * 65536) await writeBytes(device, at, pattern(1));
+  const extents = await device.blockStatus(0, 64 * MIB);
+  assert.equal(extents.length, BLOCK_STATUS_EXTENTS_MAX);
+  assert.equal(extents.at(-1)?.hole, true);
 });
 
 test('memory refuses what is past its end, and changes when it is read-only', async () => {

@@ -15,12 +15,23 @@ export const MAIN = fileURLToPath(new URL('../../src/cli/main.cjs', import.meta.
 
 const HUGE_PAGES = '/sys/kernel/mm/transparent_hugepage/enabled';
 
-/** What bin/dst-quic tells Node: the tests run it as users do, on a Node of their choice. */
-const NODE_FLAGS: readonly string[] =
+/** What bin/dst-quic tells Node. */
+const WRAPPER_FLAGS: readonly string[] =
   readFileSync(join(REPOSITORY_ROOT, 'bin/dst-quic'), 'utf8')
     .replace('$pages', existsSync(HUGE_PAGES) ? 'silent' : 'off')
     .split('exec node')[1]
     ?.match(/--[a-z-]+(=\w+)?/g) ?? [];
+
+const asksForPages = (flag: string): boolean => flag.startsWith('--use-largepages');
+
+/** The one of them that changes what is resident, and else only the speed. */
+export const LARGE_PAGES_FLAG = WRAPPER_FLAGS.find(asksForPages) ?? '';
+
+/**
+ * The tests run it as users do, on a Node of their choice, but for large pages: to fill these
+ * costs each process 0.2 s of a CPU at its start, and there are hundreds of them.
+ */
+export const NODE_FLAGS = WRAPPER_FLAGS.filter((flag) => !asksForPages(flag));
 
 /** Where clients meet, unless the test has a folder of its own for that. */
 const RUNTIME_FOLDER_NAME = 'runtime';

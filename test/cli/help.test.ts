@@ -6,6 +6,7 @@ import { createProgram } from '../../src/cli/program.js';
 import { CHECKSUM_NAMES } from '../../wasm/checksums.js';
 import { REPOSITORY_ROOT } from '../support/paths.js';
 import { runCommand } from './command.js';
+import { runInProcess } from './in-process.js';
 
 const COMMANDS = createProgram().commands;
 
@@ -23,10 +24,10 @@ test('the commands are those of the README', () => {
   ]);
 });
 
-describe('help', { concurrency: 2 }, () => {
+describe('help', () => {
   for (const command of COMMANDS) {
     test(`${command.name()} --help has an example and explains everything`, async (t) => {
-      const { code, stdout, stderr } = await runCommand(t, [command.name(), '--help']);
+      const { code, stdout, stderr } = await runInProcess(t, [command.name(), '--help']);
       assert.equal(code, 0);
       assert.equal(stderr, '');
       assert.match(stdout, new RegExp(`Examples?:\n +\\$ dst-quic ${command.name()} `));
@@ -54,7 +55,7 @@ describe('help', { concurrency: 2 }, () => {
   });
 
   test('no command at all shows the help as an error', async (t) => {
-    const { code, stdout, stderr } = await runCommand(t, []);
+    const { code, stdout, stderr } = await runInProcess(t, []);
     assert.equal(code, 2);
     assert.equal(stdout, '');
     assert.match(stderr, /^Usage: dst-quic/);

@@ -24,7 +24,7 @@ for (const transport of TRANSPORTS) {
     const info = await exportInfo(cluster.dial, 'vol');
     assert.deepEqual(info.export, offered);
     assert.equal(info.transport, connectionTransport(transport));
-    assert.ok(info.roundTripMs > 0 && info.roundTripMs < 1_000);
+    assert.ok(info.roundTripMs > 0 && info.roundTripMs < 30_000);
     await until(() => cluster.server.connections === 0, 'the hang-up');
   });
 }

@@ -9,10 +9,10 @@ import { KIB, MIB, makeSparse, nbdsh, SCHEMES, startPair, tool } from '../suppor
 import { REPOSITORY_ROOT } from '../support/paths.js';
 import { skipWithout } from '../support/tools.js';
 
-const IMAGE_BYTES = 128 * MIB;
+const IMAGE_BYTES = 64 * MIB;
 
 /** Files larger than this are left out of the tree, so that it fits the image. */
-const TREE_FILE_BYTES_MAX = 2 * MIB;
+const TREE_FILE_BYTES_MAX = 64 * KIB;
 
 const cleanup = suiteCleanup();
 

@@ -5,7 +5,7 @@ import { MIB, type Pair, startTool } from '../support/end-to-end.js';
 const JOBS = 4;
 
 /** Each job has a region of its own: overlapping writes have no order that could be verified. */
-const JOB_BYTES = 12 * MIB;
+const JOB_BYTES = 6 * MIB;
 
 /** What the export must have for `verifiedWrites`. */
 export const FIO_STORE_BYTES = JOBS * JOB_BYTES;

@@ -18,8 +18,8 @@ const KILLED_CLIENTS = 100;
 /** Heaps breathe by less; what the killed clients had in flight is 200 MiB in all. */
 const GROWTH_BYTES_MAX = 40 * MIB;
 
-/** What is in flight of a killed client ends long before the 10 s that it may take. */
-const END_MS_MAX = 2_000;
+/** What is in flight of a killed client would be waited for, for 10 s. */
+const END_MS_MAX = 8_000;
 
 /** Each client is a process that kills itself where it stands. */
 const CLIENTS = `

@@ -21,7 +21,7 @@ describe('fio sees no error when the export is restarted', {
     test(`after ${signal} (${scheme})`, async (t) => {
       const pair = await startPair(t, { scheme, sizeBytes: FIO_STORE_BYTES });
       const fio = runVerifyingFio(t, pair, 'randwrite');
-      await until(() => allocatedBytes(pair.storePath) > 4 * MIB, 'fio writes');
+      await until(() => allocatedBytes(pair.storePath) > 2 * MIB, 'fio writes');
       const ended = await pair.exporting.stop(signal);
       assert.equal(ended.code, code, ended.stderr);
       const again = await exportAgain(t, pair);

@@ -4,74 +4,18 @@ import { type TestContext, test } from 'node:test';
 import { CREDIT_BYTES, CREDIT_TRANSACTIONS, FRAME_PAYLOAD_BYTES_MAX } from '../../src/limits.js';
 import { encodeControl } from '../../src/protocol/encode.js';
 import { KIND } from '../../src/protocol/kinds.js';
-import type { CloseReason, Connection, Listener, Stream } from '../../src/transport/transport.js';
+import type { Connection, Listener, Stream } from '../../src/transport/transport.js';
 import { RawClient, type RawStream } from '../support/raw-client.js';
+import { StuckConnection } from '../support/stuck-connection.js';
 import { until } from '../support/wait.js';
 import { newExport } from './support.js';
 
 const PINGS = 200_000;
 
-/** The export's end of a connection whose peer takes nothing any more once it is stuck. */
-class UnreadConnection implements Connection {
-  readonly transport: Connection['transport'];
-  readonly peer: Connection['peer'];
-  stuck = false;
-  queuedBytes = 0;
-  closed: CloseReason | undefined;
-  readonly #inner: Connection;
-
-  constructor(inner: Connection) {
-    this.#inner = inner;
-    this.transport = inner.transport;
-    this.peer = inner.peer;
-    inner.onClose((reason) => {
-      this.closed = reason;
-    });
-  }
-
-  openStream(): Stream {
-    return this.#inner.openStream();
-  }
-
-  onStream(handler: (stream: Stream) => void): void {
-    this.#inner.onStream((stream) => handler(this.#wrap(stream)));
-  }
-
-  onClose(handler: (reason: CloseReason) => void): void {
-    this.#inner.onClose(handler);
-  }
-
-  close(reason: string): void {
-    this.#inner.close(reason);
-  }
-
-  keepAlive(): void {}
-
-  #wrap(inner: Stream): Stream {
-    let queuedBytes = 0;
-    return {
-      id: inner.id,
-      get queuedBytes() {
-        return queuedBytes;
-      },
-      onData: (handler) => inner.onData(handler),
-      write: (pieces, taken) => {
-        if (!this.stuck) {
-          inner.write(pieces, taken);
-          return;
-        }
-        const bytes = pieces.reduce((sum, { length }) => sum + length, 0);
-        queuedBytes += bytes;
-        this.queuedBytes += bytes;
-      },
-    };
-  }
-}
-
 /** An export, and a client of it, welcomed, that reads nothing from then on. */
 async function newUnread(t: TestContext) {
   const { server, network } = newExport(t);
-  let unread: UnreadConnection | undefined;
+  let unread: StuckConnection | undefined;
   const inner = network.listen();
   const listener: Listener = {
     address: inner.address,
@@ -79,7 +23,7 @@ async function newUnread(t: TestContext) {
     close: () => inner.close(),
     onConnection: (handler) =>
       inner.onConnection((connection) => {
-        unread = new UnreadConnection(connection);
+        unread = new StuckConnection(connection);
         handler(unread);
       }),
   };
@@ -92,7 +36,7 @@ async function newUnread(t: TestContext) {
 }
 
 /** Sends more reads than the credit allows, and reads no answer; what the export then holds. */
-async function readOn(unread: UnreadConnection, streams: RawStream[]) {
+async function readOn(unread: StuckConnection, streams: RawStream[]) {
   for (let transaction = 1; transaction <= 2 * CREDIT_TRANSACTIONS; transaction++) {
     const stream = streams[transaction % streams.length];
     stream?.send({ transaction, retired: transaction, lengthBytes: FRAME_PAYLOAD_BYTES_MAX });

@@ -12,14 +12,14 @@ import { newStore } from './store.js';
 import { underKernel } from './under-kernel.js';
 
 /** What is copied, by its place in the checkout. */
-const REAL_TREES = ['src', 'docs'];
+const REAL_TREES = ['src/nbd', 'docs'];
 
 /** A file that is removed again, to be trimmed. */
 const REMOVED_NAME = 'large';
-const REMOVED_BYTES = 16 * MIB;
+const REMOVED_BYTES = 8 * MIB;
 
 /** The kernel looks for partitions on a thread of its own. */
-const PARTITIONS_WITHIN_MS = 10_000;
+const PARTITIONS_WITHIN_MS = 30_000;
 
 interface FileSystem {
   readonly type: string;

@@ -25,8 +25,8 @@ const DEGRADED_WITHIN_MS = 3 * RESEND_MS * RESENDS;
 const RESYNCED_WITHIN_MS = 60_000;
 
 /** Ours keeps up with the local half; md's own data is beside it. */
-const SIZE_BYTES = 48 * MIB;
-const DATA_BYTES = 32 * MIB;
+const SIZE_BYTES = 32 * MIB;
+const DATA_BYTES = 16 * MIB;
 
 /** Where nothing makes the links of udev's, mdadm must not wait for them. */
 process.env.MDADM_NO_UDEV = '1';

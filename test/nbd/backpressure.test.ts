@@ -4,10 +4,18 @@ import {
   NBD_BRIDGE_BYTES_IN_FLIGHT_MAX,
   NBD_CLIENT_BYTES_IN_FLIGHT_MAX,
   NBD_CLIENT_COMMANDS_IN_FLIGHT_MAX,
+  NBD_EXTENTS_MAX,
+  NBD_STATUS_REPLY_BYTES_MAX,
 } from '../../src/limits.js';
-import { NBD_CMD_FLUSH, NBD_CMD_READ, NBD_CMD_WRITE } from '../../src/nbd/constants.js';
+import {
+  NBD_CMD_BLOCK_STATUS,
+  NBD_CMD_FLUSH,
+  NBD_CMD_READ,
+  NBD_CMD_WRITE,
+} from '../../src/nbd/constants.js';
 import { InFlight } from '../../src/nbd/in-flight.js';
-import { RawClient, requestHeader, ScriptedDevice, startBridge, until } from './support.js';
+import { until } from '../support/wait.js';
+import { RawClient, requestHeader, ScriptedDevice, startBridge } from './support.js';
 
 const MIB = 1 << 20;
 
@@ -103,6 +111,30 @@ test('all clients together are bounded, and none is forgotten', async (t) => {
     }
   }
   assert.equal(device.unreleased, 0);
+});
+
+// Thousands of such requests fit one chunk of the socket, and their replies are a thousand times
+// as large.
+test('a client that leaves block statuses unread has no more of them made', async (t) => {
+  const device = new ScriptedDevice({ answersAtOnce: true });
+  device.extents = Array.from({ length: NBD_EXTENTS_MAX }, (_, at) => ({
+    lengthBytes: 512,
+    hole: at % 2 === 0,
+    zero: at % 2 === 0,
+  }));
+  const { path, bridge } = await startBridge(t, device);
+  const client = await RawClient.ready(t, path, { structured: true, status: true });
+  client.socket.pause();
+  const header = requestHeader(NBD_CMD_BLOCK_STATUS, { lengthBytes: NBD_EXTENTS_MAX * 512 });
+  client.send(Buffer.concat(Array.from({ length: 2000 }, () => header)));
+  const fit = NBD_CLIENT_BYTES_IN_FLIGHT_MAX / NBD_STATUS_REPLY_BYTES_MAX;
+  await until(() => device.calls.length >= fit, 'the bound is reached');
+  const other = await RawClient.ready(t, path);
+  other.send(requestHeader(NBD_CMD_FLUSH));
+  await other.takeSimpleReply();
+  assert(bridge.stats.inFlightBytes <= NBD_CLIENT_BYTES_IN_FLIGHT_MAX);
+  // Beside what the kernel has taken of the replies.
+  assert(device.calls.length < fit + 100, `${device.calls.length} were made`);
 });
 
 // The client asks and asks, and reads nothing.

@@ -19,14 +19,8 @@ import {
   NBD_CMD_WRITE_ZEROES,
 } from '../../src/nbd/constants.js';
 import { skipWithout } from '../support/tools.js';
-import {
-  RawClient,
-  requestHeader,
-  runTool,
-  ScriptedDevice,
-  startBridge,
-  until,
-} from './support.js';
+import { until } from '../support/wait.js';
+import { RawClient, requestHeader, runTool, ScriptedDevice, startBridge } from './support.js';
 
 test('a write is read back, without structured replies', async (t) => {
   const { path, bridge } = await startBridge(t, new MemoryDevice(1 << 20));

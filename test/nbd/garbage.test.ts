@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MemoryDevice } from '../../src/block/memory-device.js';
 import { NBD_CMD_READ } from '../../src/nbd/constants.js';
-import { clientFlags, RawClient, requestHeader, startBridge, until } from './support.js';
+import { until } from '../support/wait.js';
+import { clientFlags, RawClient, requestHeader, startBridge } from './support.js';
 
 const SEED = 20240607;
 const CLIENTS = 60;

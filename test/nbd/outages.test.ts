@@ -12,6 +12,7 @@ import {
   NBD_REP_ACK,
   NBD_REP_INFO,
 } from '../../src/nbd/constants.js';
+import { until } from '../support/wait.js';
 import {
   clientFlags,
   goData,
@@ -20,7 +21,6 @@ import {
   requestHeader,
   ScriptedDevice,
   startBridge,
-  until,
 } from './support.js';
 
 const HOUR_MS = 60 * 60 * 1000;

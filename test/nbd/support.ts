@@ -17,7 +17,12 @@ import type {
 import { type Payload, payloadOf } from '../../src/block/payload.js';
 import { silentLog } from '../../src/log.js';
 import { Bridge, type BridgeOptions } from '../../src/nbd/bridge.js';
-import { NBD_OPT_GO, NBD_OPT_STRUCTURED_REPLY, NBD_REP_ACK } from '../../src/nbd/constants.js';
+import {
+  NBD_OPT_GO,
+  NBD_OPT_SET_META_CONTEXT,
+  NBD_OPT_STRUCTURED_REPLY,
+  NBD_REP_ACK,
+} from '../../src/nbd/constants.js';
 
 export const EVERYTHING: Capabilities = {
   readOnly: false,
@@ -148,20 +153,11 @@ export async function startBridge(
   return { bridge, path };
 }
 
-/** Waits until a condition holds; fails after 5 s, saying what did not come true. */
-export async function until(condition: () => boolean, what: string): Promise<void> {
-  const deadline = Date.now() + 5000;
-  while (!condition()) {
-    if (Date.now() > deadline) throw new Error(`not within 5 s: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
-}
-
 /** Runs a program and returns its output; a failure carries what it printed. */
 export async function runTool(program: string, ...args: string[]): Promise<string> {
   // nbdsh is a script for the system's own Python.
   const env = { ...process.env, PATH: `/usr/bin:${process.env.PATH}` };
-  const { stdout } = await promisify(execFile)(program, args, { env, timeout: 20_000 });
+  const { stdout } = await promisify(execFile)(program, args, { env, timeout: 60_000 });
   return stdout;
 }
 
@@ -201,13 +197,17 @@ export class RawClient {
   static async ready(
     t: TestContext,
     path: string,
-    options: { structured?: boolean } = {},
+    options: { structured?: boolean; status?: boolean } = {},
   ): Promise<RawClient> {
     const client = await RawClient.connect(t, path);
     client.send(clientFlags(3));
     if (options.structured === true) {
       client.send(option(NBD_OPT_STRUCTURED_REPLY));
       await client.takeOptionReply();
+    }
+    if (options.status === true) {
+      client.send(option(NBD_OPT_SET_META_CONTEXT, contextData('disk', ['base:allocation'])));
+      while ((await client.takeOptionReply()).type !== NBD_REP_ACK);
     }
     client.send(option(NBD_OPT_GO, goData('disk')));
     while ((await client.takeOptionReply()).type !== NBD_REP_ACK);

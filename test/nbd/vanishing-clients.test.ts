@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
 import { NBD_CMD_FLUSH, NBD_CMD_READ, NBD_CMD_WRITE, NBD_OPT_GO } from '../../src/nbd/constants.js';
+import { until } from '../support/wait.js';
 import {
   clientFlags,
   goData,
@@ -10,7 +11,6 @@ import {
   requestHeader,
   ScriptedDevice,
   startBridge,
-  until,
 } from './support.js';
 
 const ROUNDS = 30;

@@ -35,6 +35,7 @@ import {
 /** Our own business: what one implementation does, and no other has to know. */
 const LIMITS_UNTOLD = new Set([
   'FRAME_PAYLOAD_PIECE_BYTES_MIN',
+  'CREDIT_BUDGET_SHARE',
   'TRANSACTION_SPLIT_BYTES',
   'BATCH_TRANSACTION_BYTES_MAX',
   'BATCH_BYTES_MAX',

@@ -189,7 +189,7 @@ test('a port that never answers is given up after the time that was set', async 
   const dial = dialWebTransport({ host: LOOPBACK, port, trust, timeoutMs: 200 });
   await assert.rejects(dial, failsWith('DST_E_UNREACHABLE'));
   const elapsedMs = performance.now() - startMs;
-  assert.ok(elapsedMs >= 190 && elapsedMs < 5_000, `${elapsedMs} ms`);
+  assert.ok(elapsedMs >= 190 && elapsedMs < 30_000, `${elapsedMs} ms`);
 });
 
 test('something that does not speak TLS is told as no export', async (t) => {

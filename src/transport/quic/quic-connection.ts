@@ -75,7 +75,13 @@ export class QuicConnection implements Connection {
   }
 
   keepAlive(): void {
-    if (this.#closed === undefined) this.#session.ping();
+    if (this.#closed !== undefined) return;
+    try {
+      this.#session.ping();
+    } catch (error) {
+      // The engine's thread of this connection has ended, and its 'close' is still to come.
+      this.close(reasonOf(error));
+    }
   }
 
   #onStream(stream: Stream): void {
