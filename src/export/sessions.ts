@@ -126,13 +126,15 @@ export class Sessions {
   /** The client wants nothing more of its session: it ends with the commands in progress. */
   async leave(peer: Peer): Promise<void> {
     const held = this.#joined.get(peer);
-    const lanes = held?.lanes.has(peer) ? held.lanes.peers : [peer];
-    if (held?.lanes.has(peer)) {
-      await held.session.end();
-      if (this.#held.get(held.key) === held) {
-        this.#over(held);
-        this.#tell(held, peer, 'client left');
-      }
+    if (held === undefined || !held.lanes.has(peer)) {
+      peer.connection.close('left');
+      return;
+    }
+    const lanes = held.lanes.peers;
+    await held.session.end();
+    if (this.#held.get(held.key) === held) {
+      this.#over(held);
+      this.#tell(held, peer, 'client left');
     }
     for (const { connection } of lanes) connection.close('left');
   }

@@ -11,6 +11,9 @@ const LARGE_BYTES = 256 * KIB;
 /** Frames are smaller than this less their payload. */
 const HEADER_BYTES_MAX = 200;
 
+/** A checksum that native code never computes, and so a thread does. */
+const THREADED = { checksums: ['blake2b'] } as const;
+
 before(async () => {
   processPool.resize(1);
   await until(() => processPool.room > 0, 'the thread has started');
@@ -33,7 +36,7 @@ function holdDigests(t: TestContext): (() => void)[] {
 }
 
 test('large writes and reads go through the thread, at both ends', async (t) => {
-  const { remote, device } = await newRemote(t);
+  const { remote, device } = await newRemote(t, { session: THREADED });
   const calls = t.mock.method(processPool, 'digest').mock;
   const bytes = pattern(3 * LARGE_BYTES, 1);
   await write(remote, 0, bytes);
@@ -55,7 +58,7 @@ test('damage is noticed there as well', async (t) => {
     damaged[at] = (damaged[at] ?? 0) ^ 1;
     return [damaged];
   };
-  const { remote, device } = await newRemote(t, { network: { split } });
+  const { remote, device } = await newRemote(t, { network: { split }, session: THREADED });
   for (let seed = 0; seed < 10; seed++) {
     const bytes = pattern(LARGE_BYTES, seed);
     await write(remote, 0, bytes);
@@ -67,7 +70,7 @@ test('damage is noticed there as well', async (t) => {
 });
 
 test('an answer whose link goes while it is looked at is dropped, and asked for again', async (t) => {
-  const { remote, cluster } = await newRemote(t);
+  const { remote, cluster } = await newRemote(t, { session: THREADED });
   const bytes = pattern(LARGE_BYTES, 5);
   await write(remote, 0, bytes);
   const letGo = holdDigests(t);
@@ -90,7 +93,7 @@ test('an answer whose link goes while it is looked at is dropped, and asked for 
 });
 
 test('a write that is hashed when the link goes is sent on the next one', async (t) => {
-  const { remote, cluster, device } = await newRemote(t);
+  const { remote, cluster, device } = await newRemote(t, { session: THREADED });
   const letGo = holdDigests(t);
   const bytes = pattern(LARGE_BYTES, 6);
   const writing = write(remote, 0, bytes);
@@ -106,7 +109,7 @@ test('a write that is hashed when the link goes is sent on the next one', async 
 });
 
 test('a flush does not wait for writes that are not acked', async (t) => {
-  const { remote } = await newRemote(t);
+  const { remote } = await newRemote(t, { session: THREADED });
   const letGo = holdDigests(t);
   const writing = write(remote, 0, pattern(LARGE_BYTES, 7));
   await soon(remote.flush(), 'the flush');
@@ -117,7 +120,7 @@ test('a flush does not wait for writes that are not acked', async (t) => {
 });
 
 test('a write that is hashed when the device is closed fails', async (t) => {
-  const { remote, device } = await newRemote(t);
+  const { remote, device } = await newRemote(t, { session: THREADED });
   const letGo = holdDigests(t);
   const writing = write(remote, 0, pattern(LARGE_BYTES, 8));
   await remote.close();
@@ -127,7 +130,7 @@ test('a write that is hashed when the device is closed fails', async (t) => {
 });
 
 test('the number of threads changes under load', async (t) => {
-  const { remote, device } = await newRemote(t);
+  const { remote, device } = await newRemote(t, { session: THREADED });
   const bytes = pattern(4 * LARGE_BYTES, 9);
   for (const threads of [2, 0, 1]) {
     const io = [write(remote, 0, bytes), read(remote, 0, bytes.length)];

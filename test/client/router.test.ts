@@ -339,3 +339,23 @@ test('a newer one takes the place of an older one; none outlives the session', a
   world.router.withdraw();
   assert.equal(newer.closed, true);
 });
+
+// ---- Lanes ---------------------------------------------------------------------------
+
+test('a connection that is to be like another takes its transport, and no other is tried', async () => {
+  for (const transport of ['quic', 'webtransport'] as const) {
+    const world = new RouterWorld({ quic: transport === 'quic' ? SWIFT_MS : 'none' });
+    const { connection: like } = await world.connect();
+    assert.equal(like.transport, transport);
+    const before = [world.quic.requests.length, world.webtransport.requests.length];
+    const { signal } = new AbortController();
+    const dialling = world.router.dial({ timeoutMs: 1_000, signal, attempt: 0, like });
+    assert.equal((await ends(world.clock, dialling, 'the lane')).transport, transport);
+    const [quic = 0, webtransport = 0] = before;
+    const more = [
+      world.quic.requests.length - quic,
+      world.webtransport.requests.length - webtransport,
+    ];
+    assert.deepEqual(more, transport === 'quic' ? [1, 0] : [0, 1]);
+  }
+});
