@@ -1,0 +1,92 @@
+import { KIB, MIB } from '../support/end-to-end.js';
+import type { Cell } from './cells.js';
+import type { Contender } from './contenders.js';
+import { fioWords, type Run } from './fio.js';
+import { type FioSample, parseFioReport } from './fio-report.js';
+import type { Place } from './place.js';
+import type { Rig } from './rig.js';
+import { rotated } from './statistics.js';
+
+/** One run of fio, and what the contenders' processes used meanwhile. */
+export interface Measurement extends FioSample {
+  readonly wallSeconds: number;
+  /** Nothing where the client is fio itself. */
+  readonly clientCpuSeconds: number;
+  readonly serverCpuSeconds: number;
+  /** Of all the others together, which nobody talked to. */
+  readonly idleCpuSeconds: number;
+}
+
+/** Where the measured run. */
+export interface Field {
+  readonly rig: Rig;
+  readonly place: Place;
+  readonly contenders: readonly Contender[];
+}
+
+/**
+ * What nobody measures: services run for days, and what they do in their first second, as
+ * compiling their JavaScript, tells little of that.
+ */
+const WARM_UP: readonly Cell[] = [
+  { name: 'small warm-up', pattern: 'randrw', blockBytes: 4 * KIB, depth: 32 },
+  { name: 'large warm-up', pattern: 'randrw', blockBytes: 128 * KIB, depth: 16 },
+];
+
+const WARM_UP_RUN: Run = { rampMs: 0, sampleMs: 700, spanBytes: 64 * MIB };
+
+/** The measurements of each contender in the order of its rounds. */
+export type Measured = ReadonlyMap<Contender, readonly Measurement[]>;
+
+/** Has all do for a moment what they will be measured at. */
+export async function warmUp(field: Field): Promise<void> {
+  for (const cell of WARM_UP) await measureCell(field, cell, WARM_UP_RUN, 1);
+}
+
+/** Measures all in turns, so many rounds, in each of which another one goes first. */
+export async function measureCell(
+  field: Field,
+  cell: Cell,
+  run: Run,
+  rounds: number,
+): Promise<Measured> {
+  const { contenders } = field;
+  const measured = new Map(contenders.map((each) => [each, [] as Measurement[]]));
+  for (let round = 0; round < rounds; round++) {
+    for (const contender of rotated(contenders, round)) {
+      measured.get(contender)?.push(await measureOnce(field, contender, cell, run));
+    }
+  }
+  return measured;
+}
+
+async function measureOnce(
+  { rig, place, contenders }: Field,
+  contender: Contender,
+  cell: Cell,
+  run: Run,
+): Promise<Measurement> {
+  const before = new Map(contenders.map((each) => [each, cpuOf(each)]));
+  const beganMs = performance.now();
+  const words = fioWords(contender.uri, cell, run);
+  const report = await rig.run(place.onClient(words), `fio, ${cell.name}, ${contender.name},`);
+  const wallSeconds = (performance.now() - beganMs) / 1000;
+  let [clientCpuSeconds, serverCpuSeconds, idleCpuSeconds] = [0, 0, 0];
+  for (const each of contenders) {
+    const now = cpuOf(each);
+    const client = now.client - (before.get(each)?.client ?? 0);
+    const server = now.server - (before.get(each)?.server ?? 0);
+    if (each === contender) {
+      clientCpuSeconds = client;
+      serverCpuSeconds = server;
+    } else {
+      idleCpuSeconds += client + server;
+    }
+  }
+  const sample = parseFioReport(report);
+  return { ...sample, wallSeconds, clientCpuSeconds, serverCpuSeconds, idleCpuSeconds };
+}
+
+function cpuOf({ client, server }: Contender): { client: number; server: number } {
+  return { client: client?.cpuSeconds ?? 0, server: server.cpuSeconds };
+}
