@@ -8,8 +8,8 @@ export type PartName = (typeof PART_NAMES)[number];
 /** All but the one that takes as long as the others together. */
 const USUAL_PARTS: readonly PartName[] = PART_NAMES.filter((name) => name !== 'wide-area');
 
-/** Of a quick run: those with memory for storage, where they differ, differ as those with files. */
-const QUICK_CONTENDERS: readonly ContenderName[] = ['nbd-tls', 'nbd-plain', 'quic', 'https'];
+/** Of a quick run. */
+const QUICK_CONTENDERS: readonly ContenderName[] = ['nbd-tls', 'nbd-plain', 'quic'];
 
 export interface Settings {
   readonly quick: boolean;

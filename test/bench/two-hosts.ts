@@ -7,6 +7,9 @@ const CLIENT_HOST = '10.78.0.2';
 const NETWORK = '10.78.0.0/24';
 const MTU_BYTES = 1500;
 
+/** What is dropped is dropped on the line, so where it can be counted. */
+const QUEUE_PACKETS = 10_000;
+
 let made = 0;
 
 export class TwoHosts implements Place {
@@ -53,7 +56,8 @@ export class TwoHosts implements Place {
       [this.client, CLIENT_HOST],
     ] as const) {
       ip('-n', space, 'addr', 'add', `${host}/24`, 'dev', device);
-      ip('-n', space, 'link', 'set', device, 'mtu', `${MTU_BYTES}`, 'up');
+      const queue = ['txqueuelen', `${QUEUE_PACKETS}`];
+      ip('-n', space, 'link', 'set', device, 'mtu', `${MTU_BYTES}`, ...queue, 'up');
     }
   }
 }

@@ -123,7 +123,7 @@ async function alongLine(
 
 /** Each run begins as congestion control does, slowly: that is not counted. */
 function length(settings: Settings) {
-  return settings.quick ? effort(settings, 3000, 1, 1500) : effort(settings, 5000, 3, 2000);
+  return settings.quick ? effort(settings, 2500, 1, 1000) : effort(settings, 5000, 3, 2000);
 }
 
 function lineOf(rttMs: number, loss: number): Line {

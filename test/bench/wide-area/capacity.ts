@@ -4,7 +4,7 @@ import { freePort, listensAt } from '../ports.js';
 import type { Rig } from '../rig.js';
 import { type Line, startLink } from './link.js';
 
-const SECONDS = 3;
+const SECONDS = 2;
 
 /** In which TCP finds its pace. */
 const RAMP_SECONDS = 1;
