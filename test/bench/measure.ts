@@ -4,6 +4,7 @@ import type { Contender } from './contenders.js';
 import { fioWords, type Run } from './fio.js';
 import { type FioSample, parseFioReport } from './fio-report.js';
 import type { Place } from './place.js';
+import type { Process } from './processes.js';
 import type { Rig } from './rig.js';
 import { rotated } from './statistics.js';
 
@@ -15,6 +16,8 @@ export interface Measurement extends FioSample {
   readonly serverCpuSeconds: number;
   /** Of all the others together, which nobody talked to. */
   readonly idleCpuSeconds: number;
+  /** Of the link between the two hosts; nothing where the kernel alone carries packets. */
+  readonly linkCpuSeconds: number;
 }
 
 /** Where the measured run. */
@@ -22,6 +25,8 @@ export interface Field {
   readonly rig: Rig;
   readonly place: Place;
   readonly contenders: readonly Contender[];
+  /** The process that joins the two hosts. */
+  readonly link?: Process;
 }
 
 /**
@@ -70,32 +75,44 @@ export async function measureCell(
 }
 
 async function measureOnce(
-  { rig, place, contenders }: Field,
+  { rig, place, contenders, link }: Field,
   contender: Contender,
   cell: Cell,
   run: Run,
 ): Promise<Measurement> {
   const before = new Map(contenders.map((each) => [each, cpuOf(each)]));
+  const linkBeforeSeconds = link?.cpuSeconds ?? 0;
   const beganMs = performance.now();
   const words = fioWords(contender.uri, cell, run);
   const report = await rig.run(place.onClient(words), `fio, ${cell.name}, ${contender.name},`);
   const wallSeconds = (performance.now() - beganMs) / 1000;
-  let [clientCpuSeconds, serverCpuSeconds, idleCpuSeconds] = [0, 0, 0];
-  for (const each of contenders) {
-    const now = cpuOf(each);
-    const client = now.client - (before.get(each)?.client ?? 0);
-    const server = now.server - (before.get(each)?.server ?? 0);
-    if (each === contender) {
-      clientCpuSeconds = client;
-      serverCpuSeconds = server;
-    } else {
-      idleCpuSeconds += client + server;
-    }
-  }
-  const sample = parseFioReport(report);
-  return { ...sample, wallSeconds, clientCpuSeconds, serverCpuSeconds, idleCpuSeconds };
+  const linkCpuSeconds = (link?.cpuSeconds ?? 0) - linkBeforeSeconds;
+  const used = new Map(contenders.map((each) => [each, usedSince(each, before.get(each))]));
+  const own = used.get(contender) ?? NOTHING;
+  const all = [...used.values()].reduce((sum, { client, server }) => sum + client + server, 0);
+  return {
+    ...parseFioReport(report),
+    wallSeconds,
+    clientCpuSeconds: own.client,
+    serverCpuSeconds: own.server,
+    idleCpuSeconds: all - own.client - own.server,
+    linkCpuSeconds,
+  };
 }
 
-function cpuOf({ client, server }: Contender): { client: number; server: number } {
+/** Processor time of either end, seconds. */
+interface EndsCpu {
+  readonly client: number;
+  readonly server: number;
+}
+
+const NOTHING: EndsCpu = { client: 0, server: 0 };
+
+function cpuOf({ client, server }: Contender): EndsCpu {
   return { client: client?.cpuSeconds ?? 0, server: server.cpuSeconds };
+}
+
+function usedSince(contender: Contender, before = NOTHING): EndsCpu {
+  const { client, server } = cpuOf(contender);
+  return { client: client - before.client, server: server - before.server };
 }

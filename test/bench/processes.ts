@@ -105,9 +105,9 @@ export class Process {
 
   /** Ends it as a user would, or kills it past a deadline; nothing where it has ended. */
   async stop(): Promise<void> {
-    this.#child.stdin?.end();
     if (this.#ended) return;
-    this.#child.kill('SIGTERM');
+    if (this.#child.stdin === null) this.#child.kill('SIGTERM');
+    else this.#child.stdin.end();
     const timer = setTimeout(() => this.#child.kill('SIGKILL'), STOP_TIMEOUT_MS);
     await this.#gone;
     clearTimeout(timer);

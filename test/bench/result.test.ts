@@ -20,6 +20,7 @@ function sample(iops: number, changes: Partial<Measurement> = {}): Measurement {
     clientCpuSeconds: 0.1,
     serverCpuSeconds: 0.3,
     idleCpuSeconds: 0,
+    linkCpuSeconds: 0,
     ...changes,
   };
 }

@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { generateCertificates } from '../../src/trust/generate.js';
 import { type Cleanup, Cleanups } from '../support/cleanup.js';
 import { REPOSITORY_ROOT } from '../support/paths.js';
@@ -56,6 +56,8 @@ export class Rig {
     // Our own programs keep what they keep here, and meet nobody else's.
     const env = {
       ...process.env,
+      // bin/dst-quic takes the first Node that it finds: the one that runs this.
+      PATH: `${dirname(process.execPath)}:${process.env.PATH}`,
       TMPDIR: this.folder,
       STATE_DIRECTORY: join(this.folder, 'state'),
       CACHE_DIRECTORY: join(this.folder, 'cache'),

@@ -8,6 +8,7 @@ import { measureCell } from '../measure.js';
 import { type Result, resultsOf } from '../result.js';
 import { Rig } from '../rig.js';
 import type { Settings } from '../settings.js';
+import { median } from '../statistics.js';
 import { type Column, Table } from '../table.js';
 import { iopsBound } from '../wide-area/bound.js';
 import { measureCapacity } from '../wide-area/capacity.js';
@@ -95,21 +96,21 @@ async function alongLine(
   if (cells.length === 0) return [];
   const rig = new Rig(t);
   try {
-    const { hosts: place, carrier } = await startLink(rig, line);
+    const { hosts: place, carrier: link } = await startLink(rig, line);
     const { connectOptions, exportOptions } = settings;
     const setup = { rig, place, sizeBytes: SIZE_BYTES, connectOptions, exportOptions };
     const names = CONTENDERS.filter((name) => settings.contenders.includes(name));
     const contenders = await startContenders(names, setup);
+    const field = { rig, place, contenders, link };
     const rows: Row[] = [];
     const { run, rounds } = length(settings);
     for (const cell of cells) {
-      const beforeSeconds = carrier.cpuSeconds;
-      const beganMs = performance.now();
-      const measured = await measureCell({ rig, place, contenders }, cell, run, rounds);
-      const wallSeconds = (performance.now() - beganMs) / 1000;
-      const linkCpuShare = (carrier.cpuSeconds - beforeSeconds) / wallSeconds;
+      const measured = await measureCell(field, cell, run, rounds);
       for (const result of resultsOf(nameOf(cell), measured, BASELINE)) {
         const share = result.iops.median / iopsBound(cell, line);
+        const linkCpuShare = median(
+          result.samples.map(({ linkCpuSeconds, wallSeconds }) => linkCpuSeconds / wallSeconds),
+        );
         const row = { ...result, rttMs: line.rttMs, loss: line.loss, share, linkCpuShare };
         print(row);
         rows.push(row);
