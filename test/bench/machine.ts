@@ -10,8 +10,12 @@ export interface Machine {
   readonly cores: number;
   readonly kernel: string;
   readonly memoryBytes: number;
+  /** Of TCP: on a line that loses packets, some are many times faster than others. */
+  readonly tcpCongestionControl: string;
   readonly versions: Readonly<Record<string, string | undefined>>;
 }
+
+const TCP_CONGESTION_CONTROL = '/proc/sys/net/ipv4/tcp_congestion_control';
 
 const ENGINE = '@currentspace/http3';
 
@@ -22,6 +26,7 @@ export function machine(): Machine {
     cores: cpus().length,
     kernel: release(),
     memoryBytes: totalmem(),
+    tcpCongestionControl: readFileSync(TCP_CONGESTION_CONTROL, 'utf8').trim(),
     versions: {
       node: process.version,
       'dst-quic': own,
@@ -34,12 +39,14 @@ export function machine(): Machine {
 }
 
 /** The same for a person. */
-export function describeMachine({ cpu, cores, kernel, memoryBytes, versions }: Machine): string {
+export function describeMachine(machine: Machine): string {
+  const { cpu, cores, kernel, memoryBytes, tcpCongestionControl, versions } = machine;
   const programs = Object.entries(versions).map(([name, version]) =>
     version?.startsWith(name) ? version : `${name} ${version ?? 'not there'}`,
   );
   const gib = (memoryBytes / 2 ** 30).toFixed(0);
-  return `${cores} x ${cpu}, ${gib} GiB, Linux ${kernel}; ${programs.join(', ')}`;
+  const system = `Linux ${kernel}, TCP with ${tcpCongestionControl}`;
+  return `${cores} x ${cpu}, ${gib} GiB, ${system}; ${programs.join(', ')}`;
 }
 
 function versionIn(path: string): string {
