@@ -21,7 +21,7 @@ export const mtu: Part = {
     const setup = { rig, place, sizeBytes: SIZE_BYTES, connectOptions, exportOptions };
     const contenders = await startContenders(names, setup);
     const cells = chosen(NETWORK_CELLS, settings).filter((_, i) => !quick || i % 2 === 0);
-    const length = effort(settings, quick ? 500 : 1500, quick ? 2 : 5);
+    const length = effort(settings, quick ? 500 : 1500, quick ? 1 : 5);
     return { results: await measureAndPrint({ rig, place, contenders }, cells, length, BASELINE) };
   },
 };
