@@ -183,8 +183,12 @@ fuzz: build ## Send mutated frames to either end, for SECONDS=60; SEED=… [TARG
 	@SECONDS='$(or $(SECONDS),60)' $(NODE) --expose-gc dist/test/fuzz/run.js
 
 .PHONY: bench
-bench: build tools ## Measure beside our peers
-	@node dist/test/bench/bench.js
+bench: build tools ## Measure beside our peers (QUICK=1 in 2 minutes; CELL=… CONTENDERS=… PARTS=… ROUNDS=n)
+	@$(NODE) dist/test/bench/bench.js
+
+.PHONY: bench-wan
+bench-wan: build tools ## The same over emulated wide-area links; takes 20 minutes, as root
+	@PARTS=wide-area $(NODE) dist/test/bench/bench.js
 
 .PHONY: bench-growth
 bench-growth: build tools ## Watch memory and speed as work grows (QUICK=1, ONLY=sessions|size|transactions)

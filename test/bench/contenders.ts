@@ -1,123 +1,96 @@
-/**
- * Who is measured: dst-quic, and its peer by the same hops (a Unix socket, a proxy that
- * encrypts, a server with a file): nbdkit's nbd plugin over TLS to qemu-nbd.
- */
-import { spawnSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, truncateSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { generateCertificates } from '../../src/trust/generate.js';
-import { REPOSITORY_ROOT } from '../support/paths.js';
-import { Process } from './processes.js';
+/** Who is measured, in the order of the tables. */
+import type { Place } from './place.js';
+import type { Process } from './processes.js';
+import type { ProgramName } from './programs.js';
+import type { Rig } from './rig.js';
+import { startPlainNbd, startTlsNbd } from './start-nbd.js';
+import { startOurs } from './start-ours.js';
 
-export interface Contender {
-  readonly name: string;
-  /** Where fio connects. */
+/** What a contender is started with. */
+export interface Setup {
+  readonly rig: Rig;
+  readonly place: Place;
+  readonly sizeBytes: number;
+  /** More words for our own commands. */
+  readonly connectOptions: readonly string[];
+  readonly exportOptions: readonly string[];
+  /** For our own commands, whose environment may tell Node more. */
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+/** One that has been started: whoever connects to `uri` gets the server's storage. */
+export interface Ends {
   readonly uri: string;
-  /** Client side first. */
-  readonly processes: readonly Process[];
+  readonly server: Process;
+  /** None where the NBD client, so fio, connects to the server itself. */
+  readonly client?: Process;
 }
 
-export interface Set {
-  readonly ours: Contender;
-  readonly peer: Contender;
-  stop(): Promise<void>;
+export interface Contender extends Ends {
+  readonly name: string;
 }
 
-const MAIN = join(REPOSITORY_ROOT, 'bin/dst-quic');
-const OUR_PORT = 14_433;
-const PEER_PORT = 14_809;
-
-/** Starts both contenders, each with a file of its own in `folder`. */
-export async function startContenders(folder: string, sizeBytes: number): Promise<Set> {
-  const { files } = await generateCertificates({
-    directory: join(folder, 'certs'),
-    hosts: ['127.0.0.1', 'localhost'],
-    days: 2,
-  });
-  const ours = await startOurs(folder, sizeBytes, files);
-  const peer = await startPeer(folder, sizeBytes, files);
-  return {
-    ours,
-    peer,
-    async stop() {
-      for (const process of [...ours.processes, ...peer.processes]) await process.stop();
-    },
-  };
+interface Kind {
+  readonly title: string;
+  readonly programs: readonly ProgramName[];
+  start(setup: Setup): Promise<Ends>;
 }
 
-type CertificateFiles = Awaited<ReturnType<typeof generateCertificates>>['files'];
+const KINDS = {
+  'nbd-tls': {
+    title: 'nbdkit nbd, TLS to qemu-nbd, a file',
+    programs: ['nbdkit', 'qemu-nbd'],
+    start: (setup) => startTlsNbd(setup, 'file'),
+  },
+  'nbd-tls-memory': {
+    title: 'nbdkit nbd, TLS to nbdkit memory',
+    programs: ['nbdkit'],
+    start: (setup) => startTlsNbd(setup, 'memory'),
+  },
+  'nbd-plain': {
+    title: 'qemu-nbd without encryption, a file; fio connects to it over TCP',
+    programs: ['qemu-nbd'],
+    start: startPlainNbd,
+  },
+  quic: {
+    title: 'dst-quic over QUIC, a file',
+    programs: [],
+    start: (setup) => startOurs(setup, { id: 'quic', scheme: 'quic', store: 'file' }),
+  },
+  'quic-memory': {
+    title: 'dst-quic over QUIC, memory',
+    programs: [],
+    start: (setup) => startOurs(setup, { id: 'quic-memory', scheme: 'quic', store: 'memory' }),
+  },
+  https: {
+    title: 'dst-quic over WebTransport (HTTP/2), a file',
+    programs: [],
+    start: (setup) => startOurs(setup, { id: 'https', scheme: 'https', store: 'file' }),
+  },
+} as const satisfies Record<string, Kind>;
 
-async function startOurs(
-  folder: string,
-  sizeBytes: number,
-  files: CertificateFiles,
-): Promise<Contender> {
-  const socket = join(folder, 'ours.sock');
-  const server = await Process.start(
-    'dst-quic export',
-    MAIN,
-    [
-      ...['export', join(folder, 'ours.img'), '--name', 'bench', '--size', String(sizeBytes)],
-      ...['--listen', `127.0.0.1:${OUR_PORT}`],
-      ...['--cert', files.serverCertificate, '--key', files.serverKey],
-    ],
-    (output) => output.includes('ready'),
-  );
-  const client = await Process.start(
-    'dst-quic connect',
-    MAIN,
-    [
-      ...['connect', `quic://127.0.0.1:${OUR_PORT}/bench`],
-      ...['--cert', files.caCertificate, '--socket', socket],
-      ...(process.env.BENCH_CHECKSUM ? ['--checksum', process.env.BENCH_CHECKSUM] : []),
-    ],
-    (output) => output.includes('ready'),
-  );
-  return {
-    name: 'dst-quic',
-    uri: `nbd+unix:///bench?socket=${socket}`,
-    processes: [client, server],
-  };
+export type ContenderName = keyof typeof KINDS;
+
+export const CONTENDER_NAMES = Object.keys(KINDS) as readonly ContenderName[];
+
+/** The one that all others are compared with. */
+export const BASELINE: ContenderName = 'nbd-tls';
+
+export function titleOf(name: ContenderName): string {
+  return KINDS[name].title;
 }
 
-async function startPeer(
-  folder: string,
-  sizeBytes: number,
-  files: CertificateFiles,
-): Promise<Contender> {
-  const image = join(folder, 'peer.img');
-  const socket = join(folder, 'peer.sock');
-  const credentials = join(folder, 'peer-certs');
-  mkdirSync(credentials);
-  copyFileSync(files.caCertificate, join(credentials, 'ca-cert.pem'));
-  copyFileSync(files.serverCertificate, join(credentials, 'server-cert.pem'));
-  copyFileSync(files.serverKey, join(credentials, 'server-key.pem'));
-  writeFileSync(image, '');
-  truncateSync(image, sizeBytes);
-  const server = await Process.start(
-    'qemu-nbd',
-    'qemu-nbd',
-    [
-      ...['--format=raw', '--cache=writeback', '--persistent', '--shared=8'],
-      ...['--bind=127.0.0.1', `--port=${PEER_PORT}`],
-      ...['--object', `tls-creds-x509,id=tls,dir=${credentials},endpoint=server,verify-peer=no`],
-      ...['--tls-creds=tls', image],
-    ],
-    () => listens(PEER_PORT),
-  );
-  const client = await Process.start(
-    'nbdkit nbd',
-    'nbdkit',
-    [
-      ...['--foreground', '--unix', socket, 'nbd', 'hostname=127.0.0.1', `port=${PEER_PORT}`],
-      ...['tls=require', `tls-certificates=${credentials}`],
-    ],
-    () => existsSync(socket),
-  );
-  return { name: 'nbdkit TLS', uri: `nbd+unix:///?socket=${socket}`, processes: [client, server] };
+/** What they need beside fio and ourselves. */
+export function programsOf(names: readonly ContenderName[]): ProgramName[] {
+  return names.flatMap((name) => [...KINDS[name].programs]);
 }
 
-function listens(port: number): boolean {
-  const hex = port.toString(16).toUpperCase().padStart(4, '0');
-  return spawnSync('grep', ['-q', `:${hex} 00000000:0000 0A`, '/proc/net/tcp']).status === 0;
+/** Starts one after the other; each is ready. */
+export async function startContenders(
+  names: readonly ContenderName[],
+  setup: Setup,
+): Promise<Contender[]> {
+  const started: Contender[] = [];
+  for (const name of names) started.push({ name, ...(await KINDS[name].start(setup)) });
+  return started;
 }
