@@ -10,7 +10,7 @@ import {
   NBD_CLIENT_BYTES_IN_FLIGHT_MAX,
   NBD_CLIENT_COMMANDS_IN_FLIGHT_MAX,
 } from '../../src/limits.js';
-import { NBD_CMD_FLUSH, NBD_CMD_READ, NBD_CMD_WRITE } from '../../src/nbd/constants.js';
+import { NBD_CMD_READ, NBD_CMD_WRITE } from '../../src/nbd/constants.js';
 import { RawClient, requestHeader, startBridge } from '../nbd/support.js';
 import { startCluster } from '../support/cluster.js';
 import { FaultyDevice, type Hold, type SeenCommand } from '../support/faulty-device.js';
@@ -178,17 +178,4 @@ test('an NBD client that reads no replies has no more read for it', async (t) =>
   const mostBytes = NBD_CLIENT_BYTES_IN_FLIGHT_MAX + 4 * MIB;
   assert.ok(read <= mostBytes, `${read} bytes were read from the disk`);
   assert.ok(bridge.stats.commands <= mostBytes / MIB, `${bridge.stats.commands} commands`);
-});
-
-test('an NBD client that only asks and reads nothing is not asked for', async (t) => {
-  const chain = await startChain(t);
-  const { client, disk } = chain;
-  const hold = chain.hold('flush');
-  for (let cookie = 1; cookie <= 2 * NBD_CLIENT_COMMANDS_IN_FLIGHT_MAX; cookie++) {
-    client.send(requestHeader(NBD_CMD_FLUSH, { cookie }));
-  }
-  await isPushedBack(chain);
-  assert.ok(disk.commands.length <= NBD_CLIENT_COMMANDS_IN_FLIGHT_MAX);
-  hold.release();
-  await endsWell(chain, 2 * NBD_CLIENT_COMMANDS_IN_FLIGHT_MAX);
 });
