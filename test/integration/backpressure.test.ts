@@ -27,6 +27,7 @@ const HEADERS_BYTES = MIB;
 
 /** Turns of the event loop, of which each lets whoever can go on do so. */
 const STILL_TURNS = 200;
+const PATIENCE_MS = 10_000;
 
 /** An NBD client of a bridge, of a session, of an export of a device in memory. */
 async function startChain(t: TestContext) {
@@ -78,6 +79,7 @@ function pushWrites({ client }: Chain): () => number {
 
 /** Until nothing has moved for many turns of the event loop, which all of the chain shares. */
 async function isPushedBack({ bridge, client, disk }: Chain): Promise<void> {
+  const deadlineMs = performance.now() + PATIENCE_MS;
   let before = '';
   for (let turns = 0; turns < STILL_TURNS; turns++) {
     await new Promise((resolve) => setImmediate(resolve));
@@ -87,6 +89,7 @@ async function isPushedBack({ bridge, client, disk }: Chain): Promise<void> {
     const { bytesWritten, writableLength } = client.socket;
     const takenBytes = bytesWritten - writableLength;
     const now = [inFlight, inFlightBytes, commands, takenBytes, disk.commands.length].join();
+    assert.ok(performance.now() < deadlineMs, 'it does not come to rest');
     if (now !== before) turns = 0;
     before = now;
   }
