@@ -6,11 +6,10 @@ SHELL := /bin/bash
 # The Node that tests run on, and how many test files at once: most of them wait, for processes,
 # leases and links that are dead.
 NODE ?= node
-JOBS ?= 4
+JOBS ?= 3
 
-# How many guests at once: each keeps to one CPU of this machine's, and one more has what the others
-# leave while they wait, through outages and for the 30 s after which a kernel gives up.
-GUESTS ?= $(shell echo $$(($$(nproc) + 1)))
+# How many guests at once: each keeps to one CPU of this machine's.
+GUESTS ?= $(shell nproc)
 
 # 1 for a second run, on another Node, of what depends on Node: its modules in C++, streams, TLS,
 # HTTP/2, threads, timers, signals and files. What else there is, is done once.

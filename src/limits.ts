@@ -364,12 +364,16 @@ export const REPLAY_SLABS_FREE_MAX = 32;
  * that halves what a 4 KiB one costs. What a larger one costs is its bytes. */
 export const BATCH_TRANSACTION_BYTES_MAX = 16 * KIB;
 
-/** Payload of those that go out together on one stream, in all: what one call to the engine
- * takes. */
-export const BATCH_BYTES_MAX = 64 * KIB;
+/** Payload of those that go out together on one stream, in all: with their headers they are no
+ * more than one call to the engine takes, QUIC_GATHER_BYTES. */
+export const BATCH_BYTES_MAX = 60 * KIB;
 
 /** Such transactions, where they have little payload or none. */
 export const BATCH_TRANSACTIONS_MAX = 32;
+
+/** Replies on one stream that are handed to the transport together: what one call to the engine
+ * takes, QUIC_GATHER_BYTES, as it takes all of that or nothing. */
+export const REPLIES_TOGETHER_BYTES_MAX = 64 * KIB;
 
 /** Round trip up to which they do. On a longer path a packet that is lost would hold up those
  * behind it for as long, and the processor is not what transactions wait for. */
@@ -506,7 +510,7 @@ export const LANES_MAX = 16;
 export const LANES_LONG_PATH_ROUND_TRIP_MS = 10;
 
 /** What it has at least on such a path, ... */
-export const LANES_AUTO_LONG_PATH = 4;
+export const LANES_AUTO_LONG_PATH = 8;
 
 /** ... and otherwise one lane for so many processors: the event loop, the engine's thread and
  * what the device is for share them. */

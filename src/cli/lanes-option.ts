@@ -21,8 +21,8 @@ export function lanesOption(): Option {
 /** Of `export`. */
 export function lanesLimitOption(): Option {
   return new Option(
-    '--lanes <n>',
-    'connections that one client may have side by side; "dst-quic lanes --export" changes it',
+    '--lanes <n|auto>',
+    'connections that one client may have side by side, auto for as many as it likes; "dst-quic lanes --export" changes it',
   )
     .argParser((text) => parseLanesLimit('--lanes', text))
     .default(LANES_MAX);
@@ -31,18 +31,18 @@ export function lanesLimitOption(): Option {
 /** `name` is what was typed, for the error. */
 export function parseLanes(name: string, text: string): LanesChoice {
   if (text === 'auto') return text;
-  return parseCount(name, text, ', or auto');
+  return parseCount(name, text);
 }
 
-/** The same for an export, which takes no "auto": its clients choose. */
+/** The same for an export, where "auto" leaves it to the clients. */
 export function parseLanesLimit(name: string, text: string): number {
-  return parseCount(name, text, '');
+  return text === 'auto' ? LANES_MAX : parseCount(name, text);
 }
 
-function parseCount(name: string, text: string, otherwise: string): number {
+function parseCount(name: string, text: string): number {
   const lanes = /^\d{1,9}$/.test(text) ? Number(text) : 0;
   if (lanes >= 1 && lanes <= LANES_MAX) return lanes;
   throw new UsageError(
-    `${name} "${text}" will not do: give a number from 1 to ${LANES_MAX}${otherwise}`,
+    `${name} "${text}" will not do: give a number from 1 to ${LANES_MAX}, or auto`,
   );
 }

@@ -34,5 +34,5 @@ Examples:
 
 It returns at once: lanes are made and given up in the background, "dst-quic status" shows how many
 there are of those that are wanted, and I/O goes on meanwhile. The export may allow fewer
-("export --lanes", or --export here while it runs: its clients are told, and follow). Lanes pay on paths that lose packets, and on long ones: each has a congestion
-window of its own.`;
+("export --lanes", or --export here while it runs: its clients are told, and follow). Lanes pay on
+paths that lose packets, and on long ones: each has a congestion window of its own.`;

@@ -68,6 +68,8 @@ export async function runExport(texts: readonly string[], options: ExportOptions
   for (const listener of listeners) server.attach(listener);
   const ignoreHangups = reloadOnHangup(() => server.reread());
 
+  // From here on clients may write: a signal must find somebody who flushes.
+  const stop = stopRequested();
   const control = await startExportControl({
     status: () => ({
       pid: process.pid,
@@ -78,7 +80,6 @@ export async function runExport(texts: readonly string[], options: ExportOptions
     log,
   });
 
-  const stop = stopRequested();
   warnOfLockedDoor(options, listeners, log);
   announce(stores, listeners, trustHint(options, paths), log);
   await tellService('READY=1', log);

@@ -43,7 +43,8 @@ export class LaneKeeper {
   readonly #options: LaneKeeperOptions;
   #choice: LanesChoice;
   #link: Link | undefined;
-  #attachedMs = 0;
+  /** When the link was attached, or got its last lane: what came last has to show that it holds. */
+  #changedMs = 0;
   /** The link's round trip is known well enough to decide by. */
   #measured = false;
   /** By the export. */
@@ -68,7 +69,7 @@ export class LaneKeeper {
   attach(link: Link): void {
     this.detach();
     this.#link = link;
-    this.#attachedMs = this.#options.clock.nowMs();
+    this.#changedMs = this.#options.clock.nowMs();
     this.#allowed = link.welcome.lanes;
     this.#measured = false;
     if (this.#choice === 'auto') this.#measure(link);
@@ -85,7 +86,7 @@ export class LaneKeeper {
     this.#dialling = undefined;
     this.#timer?.cancel();
     this.#timer = undefined;
-    const steady = this.#options.clock.nowMs() - this.#attachedMs >= LANES_STEADY_AFTER_MS;
+    const steady = this.#options.clock.nowMs() - this.#changedMs >= LANES_STEADY_AFTER_MS;
     if (steady) this.#delayMs = 0;
     // What it ended of may be a lane on a way that carries nothing: not again at once.
     else if (link.lanes.length > 1) this.#backOff();
@@ -156,7 +157,10 @@ export class LaneKeeper {
     try {
       const lane = await this.#options.open(link, number, dialling.signal);
       if (!isCurrent() || number >= this.#wanted) lane.close('it is not wanted any more');
-      else link.add(lane);
+      else {
+        link.add(lane);
+        this.#changedMs = this.#options.clock.nowMs();
+      }
       this.#lastFailure = undefined;
     } catch (error) {
       if (!(error instanceof DstError)) throw error;

@@ -107,6 +107,11 @@ export class Lane {
     for (const notice of this.#early.splice(0)) handlers.onNotice(notice);
   }
 
+  /** Why it is of no more use; undefined while it is. */
+  get down(): DstError | undefined {
+    return this.#down;
+  }
+
   /** Nothing has been heard since a ping that is an interval old. */
   get silent(): boolean {
     return this.#unanswered > 0;

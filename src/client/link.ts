@@ -116,6 +116,8 @@ export class Link {
       lane.close('its credit is too small');
       throw new DstError('DST_E_LANES', `lane ${lane.number} has less credit than lane 0`);
     }
+    // One that was never used is no loss.
+    if (lane.down !== undefined) throw lane.down;
     this.#lanes.push(lane);
     this.#startLane(lane);
   }

@@ -1,5 +1,6 @@
 import type { Checksum } from '../../wasm/checksums.js';
 import { DstError } from '../errors.js';
+import { REPLIES_TOGETHER_BYTES_MAX } from '../limits.js';
 import { FrameDecoder } from '../protocol/decoder.js';
 import { encodeReply } from '../protocol/encode.js';
 import { type Frame, isRequest, type RequestFrame } from '../protocol/frame.js';
@@ -40,7 +41,9 @@ export class RequestStream {
   /** Of the request that is coming in. */
   #reservedBytes = 0;
   #replies: Buffer[] = [];
+  #replyBytes = 0;
   #taken: (() => void)[] = [];
+  #flushing = false;
 
   constructor(stream: Stream, host: RequestHost) {
     this.#stream = stream;
@@ -99,21 +102,43 @@ export class RequestStream {
       payload: payload?.pieces ?? [],
       payloadBytes: payload?.lengthBytes ?? 0,
     });
-    if (this.#taken.length === 0) this.#host.endOfTurn(this.#flush);
-    this.#replies.push(...frame);
+    this.#gather(frame);
     this.#taken.push(() => {
       payload?.release();
       this.#host.taken(reservedBytes);
     });
   }
 
+  /**
+   * Adds a reply to those of this turn. They are written together as far as the transport takes
+   * them together: a client that has an answer may send the next request, so that answer must not
+   * count here while another one waits to be taken.
+   */
+  #gather(frame: readonly Buffer[]): void {
+    let frameBytes = 0;
+    for (const piece of frame) frameBytes += piece.length;
+    if (this.#replyBytes + frameBytes > REPLIES_TOGETHER_BYTES_MAX) this.#write();
+    this.#replies.push(...frame);
+    this.#replyBytes += frameBytes;
+    if (this.#flushing) return;
+    this.#flushing = true;
+    this.#host.endOfTurn(this.#flush);
+  }
+
   readonly #flush = (): void => {
+    this.#flushing = false;
+    this.#write();
+  };
+
+  #write(): void {
+    if (this.#taken.length === 0) return;
     const replies = this.#replies;
     const taken = this.#taken;
     this.#replies = [];
+    this.#replyBytes = 0;
     this.#taken = [];
     this.#stream.write(replies, () => {
       for (const each of taken) each();
     });
-  };
+  }
 }

@@ -163,6 +163,8 @@ export class ExportServer implements PeerHost {
         'commands in flight did not end in time; clients will resend them',
       );
     }
+    // The last answers go out at the end of the turn, and before the word that this is the end.
+    await new Promise<void>((resolve) => this.clock.endOfTurn(resolve));
     const deadlineMs = this.clock.nowMs() + SHUTDOWN_FLUSH_TIMEOUT_MS;
     const failures = await this.#forEachStore((store) => flushStore(store, deadlineMs, this.clock));
     await this.#dismissAll(new Set(failures.keys()));

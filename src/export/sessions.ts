@@ -118,7 +118,7 @@ export class Sessions {
     if (held === undefined || !held.lanes.delete(peer)) return;
     held.lanes.heard(this.#options.clock.nowMs() - peer.silentMs);
     if (held.lanes.count > 0) return;
-    this.#credits.giveBack(held);
+    this.#giveBackCredit(held);
     this.#tell(held, peer, 'client gone');
     this.#startLease(held);
   }
@@ -234,9 +234,17 @@ export class Sessions {
     );
   }
 
+  /** What a slow disk still holds of a session that has no lanes counts until the disk is done. */
+  #giveBackCredit(held: Held): void {
+    void held.session.settled().then(() => {
+      if (held.lanes.count === 0) this.#credits.giveBack(held);
+    });
+  }
+
   /** Lets a further lane in beside those of its epoch, in place of one with its number. */
   async #joinLane(peer: Peer, hello: Hello, held: Held | undefined): Promise<ExportSession> {
-    if (held === undefined) throw nothingToJoin();
+    // With the last lane the epoch's credit went back: who comes again begins another epoch.
+    if (held === undefined || held.lanes.count === 0) throw nothingToJoin();
     if (hello.lane >= this.lanesMax) throw tooManyLanes(this.lanesMax);
     const fenced = held.session.join(hello.epoch);
     this.#connect(held, peer, hello);
@@ -283,7 +291,7 @@ export class Sessions {
     held.lease = undefined;
     for (const peer of held.lanes.peers) this.#joined.delete(peer);
     held.lanes.clear();
-    this.#credits.giveBack(held);
+    this.#giveBackCredit(held);
     this.#held.delete(held.key);
     this.#claims.release(held.session.store, held.key);
   }

@@ -79,7 +79,11 @@ export class Slots<T> {
   }
 
   #inBatch(creditBytes: number): number {
-    if (creditBytes > BATCH_TRANSACTION_BYTES_MAX) return this.#freeSlot();
+    if (creditBytes > BATCH_TRANSACTION_BYTES_MAX) {
+      // What goes out on a slot must lie together, to be handed over by one call.
+      this.#batch = undefined;
+      return this.#freeSlot();
+    }
     let batch = this.#batch;
     if (
       batch === undefined ||

@@ -53,6 +53,15 @@ test('a lane joins neither an older epoch nor one that is yet to begin, nor a se
   assert.equal((await first.open().run(writeOf(1, 0, Buffer.from('a')))).errno, 0);
 });
 
+test('with the last lane of an epoch its credit is gone, and no lane joins it any more', async (t) => {
+  const exporter = newExport(t);
+  const first = await exporter.connect();
+  await first.welcome({ epoch: 5 });
+  first.connection.close('gone');
+  await until(() => exporter.server.connections === 0, 'the lane to be gone');
+  assert.equal(await refusalOf(exporter, first.session, 5), 'DST_E_EPOCH');
+});
+
 test('a higher epoch dismisses all lanes of the one before', async (t) => {
   const exporter = newExport(t);
   const [first, second] = await twoLanes(exporter);

@@ -25,16 +25,18 @@ test('each has a slot of its own where they are not to share', () => {
   assert.deepEqual(taken(new Slots(), 3, 4096, false), [0, 1, 2]);
 });
 
-test('a large one has a slot of its own, between small ones that share', () => {
+test('a large one has a slot of its own, and what comes after it another', () => {
   const slots = new Slots<string>();
   assert.equal(slots.take('small', 1, 0, true), 0);
   assert.equal(slots.take('large', 2, BATCH_TRANSACTION_BYTES_MAX + 1, true), 1);
-  assert.equal(slots.take('small', 3, BATCH_TRANSACTION_BYTES_MAX, true), 0);
+  assert.equal(slots.take('small', 3, BATCH_TRANSACTION_BYTES_MAX, true), 2);
+  assert.equal(slots.take('small', 4, 0, true), 2);
 });
 
 test('no more share a slot than the limits say', () => {
-  const bySize = new Set(taken(new Slots(), 64, BATCH_TRANSACTION_BYTES_MAX));
-  assert.equal(bySize.size, (64 * BATCH_TRANSACTION_BYTES_MAX) / BATCH_BYTES_MAX);
+  const together = Math.floor(BATCH_BYTES_MAX / BATCH_TRANSACTION_BYTES_MAX);
+  const bySize = new Set(taken(new Slots(), 4 * together, BATCH_TRANSACTION_BYTES_MAX));
+  assert.equal(bySize.size, 4);
   assert.equal(new Set(taken(new Slots(), 2 * BATCH_TRANSACTIONS_MAX, 0)).size, 2);
 });
 
