@@ -1,4 +1,5 @@
 import type { Payload } from '../block/payload.js';
+import { DstError } from '../errors.js';
 import type { ReplyFrame, RequestKind } from '../protocol/frame.js';
 import { KIND } from '../protocol/kinds.js';
 
@@ -55,4 +56,13 @@ export function isAnswerTo(command: Command, reply: ReplyFrame): boolean {
     default:
       return reply.kind === KIND.done;
   }
+}
+
+/** The error of a command that went unanswered each time that it was sent. */
+export function unanswered(maxResends: number): DstError {
+  return new DstError(
+    'DST_E_RESENDS',
+    `the export did not answer after ${maxResends} resends; check it and the network`,
+    { errno: 'EIO' },
+  );
 }

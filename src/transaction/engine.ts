@@ -21,14 +21,15 @@
  * - An id is given when a transaction is first sent, so ids grow in the order of sending, and
  *   `retired` is below every id that may still be sent.
  */
-import { DstError, invariant } from '../errors.js';
+import { type DstError, invariant } from '../errors.js';
 import type { ReplyFrame } from '../protocol/frame.js';
 import { protocolError } from '../protocol/header.js';
 import { KIND } from '../protocol/kinds.js';
 import type { Credit } from '../protocol/messages.js';
 import { ByteWindow } from './byte-window.js';
 import { ChangesInFlight } from './changes-in-flight.js';
-import { type Command, type Completion, changes, isAnswerTo, type Transmit } from './command.js';
+import type { Command, Completion, Transmit } from './command.js';
+import { changes, isAnswerTo, unanswered } from './command.js';
 import { type EngineCounters, newCounters } from './counters.js';
 import type { Durability } from './durability.js';
 import { Patience } from './patience.js';
@@ -491,12 +492,4 @@ export class TransactionEngine<C extends Command> {
     this.#changing.delete(transaction);
     this.#sent.drop(transaction);
   }
-}
-
-function unanswered(maxResends: number): DstError {
-  return new DstError(
-    'DST_E_RESENDS',
-    `the export did not answer after ${maxResends} resends; check it and the network`,
-    { errno: 'EIO' },
-  );
 }
