@@ -509,6 +509,10 @@ export const LANES_MAX = 16;
  * takes long to grow again: what is nearer is a local network. */
 export const LANES_LONG_PATH_ROUND_TRIP_MS = 10;
 
+/** Round trips that are measured before a path counts as long, by the shortest: on a busy machine
+ * one may take this long over loopback. */
+export const LANES_MEASURING_PINGS = 8;
+
 /** What it has at least on such a path, ... */
 export const LANES_AUTO_LONG_PATH = 8;
 

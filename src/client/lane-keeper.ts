@@ -8,6 +8,7 @@ import {
   LANES_AUTO_PROCESSORS_EACH,
   LANES_AUTO_SHORT_PATH_MAX,
   LANES_LONG_PATH_ROUND_TRIP_MS,
+  LANES_MEASURING_PINGS,
   LANES_STEADY_AFTER_MS,
 } from '../limits.js';
 import type { Log } from '../log.js';
@@ -119,14 +120,28 @@ export class LaneKeeper {
     return long ? Math.max(LANES_AUTO_LONG_PATH, short) : short;
   }
 
-  /** WELCOME may have waited for a disk, or for commands in progress; a pong waits for nothing. */
+  /**
+   * WELCOME may have waited for a disk, or for commands in progress; a pong only for a processor
+   * that is busy, and one of several hardly does.
+   */
   #measure(link: Link): void {
-    const measured = () => {
+    const measured = (pings: number) => {
       if (link !== this.#link) return;
+      const looksLong = link.roundTripMs >= LANES_LONG_PATH_ROUND_TRIP_MS;
+      if (looksLong && pings < LANES_MEASURING_PINGS) {
+        ping(pings + 1);
+        return;
+      }
       this.#measured = true;
       this.#review();
     };
-    link.ping().then(measured, () => {});
+    const ping = (pings: number) => {
+      link.ping().then(
+        () => measured(pings),
+        () => {},
+      );
+    };
+    ping(1);
   }
 
   #hurry(): void {

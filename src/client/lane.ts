@@ -176,13 +176,15 @@ export class Lane {
   }
 
   /**
-   * Tells the export that the session is over, and ends the lane once that was heard, or after
-   * LEAVE_TIMEOUT_MS: a transport that is closed at once may lose what was written last.
+   * Ends the lane once the export has ended it, or after LEAVE_TIMEOUT_MS; with `tells`, this is
+   * the one that tells it that the session is over. A transport that is closed at once may lose
+   * what was written last, and HTTP/2 of Node 20 that is closed by both ends at once may go round
+   * in circles for ever.
    */
-  leave(): Promise<void> {
+  leave(tells: boolean): Promise<void> {
     this.#handlers = undefined;
     return new Promise((resolve) => {
-      if (this.#down === undefined) this.#control.write([encodeControl(KIND.leave, 0)]);
+      if (tells && this.#down === undefined) this.#control.write([encodeControl(KIND.leave, 0)]);
       const timer = this.#options.clock.after(LEAVE_TIMEOUT_MS, () => this.close('left'));
       this.connection.onClose(() => {
         timer.cancel();

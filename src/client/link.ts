@@ -156,7 +156,7 @@ export class Link {
   /** Tells the export that the session is over, and ends the link as `Lane.leave` does. */
   async leave(): Promise<void> {
     this.#handlers = undefined;
-    await this.#first.leave();
+    await Promise.all(this.#lanes.map((lane) => lane.leave(lane === this.#first)));
     this.close('left');
   }
 

@@ -164,3 +164,24 @@ test('the end of a session ends all its lanes, and it is over at the export', as
   assert.equal(world.server.sessions, 0);
   await assert.rejects(write(remote, 0, pattern(512, 1)), failsWith('DST_E_CLOSED', 'ESHUTDOWN'));
 });
+
+test('at the end the export ends every lane: both ends at once is too much for HTTP/2', async () => {
+  const world = new SessionWorld();
+  const ended = new Set<unknown>();
+  let early = 0;
+  const dial = async (request: Parameters<typeof world.dial>[0]) => {
+    const connection = await world.dial(request);
+    connection.onClose(() => ended.add(connection));
+    const close = connection.close.bind(connection);
+    connection.close = (reason) => {
+      if (!ended.has(connection)) early++;
+      close(reason);
+    };
+    return connection;
+  };
+  const remote = await world.connect({ lanes: 3, dial });
+  await world.comes(() => remote.session.lanes.open === 3, '3 lanes');
+  await world.ends(remote.close(), 'the end');
+  assert.equal(ended.size, 3);
+  assert.equal(early, 0);
+});
