@@ -51,6 +51,11 @@ export interface RigOptions {
   readonly connectArgs?: readonly string[];
 }
 
+/** One lane unless asked: what leaks is counted before and after, and "auto" may change its mind. */
+function clientArgs({ connectArgs = [] }: RigOptions): string[] {
+  return ['--lanes', '1', ...connectArgs];
+}
+
 export function startUdpRig(t: Cleanup, options: RigOptions): Promise<RelayRig<UdpRelay>> {
   return startRelayRig(t, 'quic', (port) => UdpRelay.start(t, port), options);
 }
@@ -69,7 +74,7 @@ async function startRelayRig<Kind extends Relay>(
   const exporting = await ExportProcess.start(t, { folder, storePath, host: '127.0.0.1' });
   const relay = await startRelay(exporting.address.port);
   const place = { scheme, host: '127.0.0.1', port: relay.port };
-  const client = await ClientProcess.start(t, folder, place, { args: options.connectArgs ?? [] });
+  const client = await ClientProcess.start(t, folder, place, { args: clientArgs(options) });
   return {
     storePath,
     exporting,
@@ -96,7 +101,7 @@ export async function startNamespaceRig(
   });
   const place = { scheme, ...exporting.address };
   const client = await ClientProcess.start(t, folder, place, {
-    args: options.connectArgs ?? [],
+    args: clientArgs(options),
     launch: namespaces.launchOnClient,
   });
   return {
