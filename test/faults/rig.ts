@@ -53,7 +53,7 @@ export interface RigOptions {
 
 /** One lane unless asked: what leaks is counted before and after, and "auto" may change its mind. */
 function clientArgs({ connectArgs = [] }: RigOptions): string[] {
-  return ['--lanes', '1', ...connectArgs];
+  return connectArgs.includes('--lanes') ? [...connectArgs] : ['--lanes', '1', ...connectArgs];
 }
 
 export function startUdpRig(t: Cleanup, options: RigOptions): Promise<RelayRig<UdpRelay>> {
