@@ -301,8 +301,8 @@ export const CREDIT_TRANSACTIONS = 512;
  * round trip of 100 ms. */
 export const CREDIT_BYTES = 8 * MIB;
 
-/** The same for all connections of an export together, so that a slow disk under hundreds of
- * clients does not take gigabytes: a connection gets CREDIT_BYTES, or such a share of what is
+/** The same for all sessions of an export together, so that a slow disk under hundreds of
+ * clients does not take gigabytes: a session gets CREDIT_BYTES, or such a share of what is
  * left, which two dozen get in full ... */
 export const CREDIT_BUDGET_BYTES = 256 * MIB;
 export const CREDIT_BUDGET_SHARE = 1 / 8;

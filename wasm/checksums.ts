@@ -2,6 +2,7 @@ import { timingSafeEqual } from 'node:crypto';
 import type { IHasher } from 'hash-wasm';
 import { DstError, invariant } from '../src/errors.js';
 import { NATIVE_HASH_BYTES_MIN } from '../src/limits.js';
+import { lengthOf } from '../src/pieces.js';
 import { ALGORITHMS, CHECKSUM_KEY_BYTES, type ChecksumName, findAlgorithm } from './algorithms.js';
 import { type HashPool, processPool } from './hash-pool.js';
 import type { Digester } from './hash-thread.js';
@@ -147,17 +148,12 @@ class HasherChecksum implements Checksum, Digester {
   }
 
   #compute(pieces: readonly Buffer[]): Uint8Array {
-    if (this.#native !== undefined && isLarge(pieces)) return this.#native(pieces);
+    const native = this.#native;
+    if (native !== undefined && lengthOf(pieces) >= NATIVE_HASH_BYTES_MIN) return native(pieces);
     const hasher = this.#hasher.init();
     for (const piece of pieces) hasher.update(piece);
     return hasher.digest('binary');
   }
-}
-
-function isLarge(pieces: readonly Buffer[]): boolean {
-  let lengthBytes = 0;
-  for (const piece of pieces) lengthBytes += piece.length;
-  return lengthBytes >= NATIVE_HASH_BYTES_MIN;
 }
 
 /** Bounded and quoted, as a peer may have chosen the names. */

@@ -9,6 +9,7 @@ import {
   HASH_THREADS_MAX,
 } from '../src/limits.js';
 import { type Log, silentLog } from '../src/log.js';
+import { lengthOf } from '../src/pieces.js';
 import { type Digester, HashThread, type StartWorker, startHashWorker } from './hash-thread.js';
 
 export interface HashPoolOptions {
@@ -60,8 +61,7 @@ export class HashPool {
    */
   digest(digester: Digester, pieces: readonly Buffer[]): Promise<Buffer> | undefined {
     if (this.#threads.length === 0) return undefined;
-    let lengthBytes = 0;
-    for (const piece of pieces) lengthBytes += piece.length;
+    const lengthBytes = lengthOf(pieces);
     if (lengthBytes < this.#bytesMin) return undefined;
     if (lengthBytes > FRAME_PAYLOAD_BYTES_MAX) return undefined;
     return this.#roomiest()?.digest(digester, pieces, lengthBytes);

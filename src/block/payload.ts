@@ -1,3 +1,5 @@
+import { lengthOf } from '../pieces.js';
+
 /**
  * Bytes on their way between a socket, a stream and a disk, as the pieces in which they
  * arrived, so that nobody has to join them.
@@ -17,9 +19,7 @@ function nothing(): void {}
 
 /** A payload over buffers that the garbage collector owns. */
 export function payloadOf(pieces: readonly Buffer[]): Payload {
-  let lengthBytes = 0;
-  for (const piece of pieces) lengthBytes += piece.length;
-  return { pieces, lengthBytes, release: nothing };
+  return { pieces, lengthBytes: lengthOf(pieces), release: nothing };
 }
 
 /** The payload's bytes in one buffer: the piece itself where there is only one. */

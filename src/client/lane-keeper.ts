@@ -125,23 +125,12 @@ export class LaneKeeper {
    * that is busy, and one of several hardly does.
    */
   #measure(link: Link): void {
-    const measured = (pings: number) => {
+    const measured = () => {
       if (link !== this.#link) return;
-      const looksLong = link.roundTripMs >= LANES_LONG_PATH_ROUND_TRIP_MS;
-      if (looksLong && pings < LANES_MEASURING_PINGS) {
-        ping(pings + 1);
-        return;
-      }
       this.#measured = true;
       this.#review();
     };
-    const ping = (pings: number) => {
-      link.ping().then(
-        () => measured(pings),
-        () => {},
-      );
-    };
-    ping(1);
+    findRoundTrip(link).then(measured, () => {});
   }
 
   #hurry(): void {
@@ -209,5 +198,13 @@ export class LaneKeeper {
       this.#timer = undefined;
       this.#review();
     });
+  }
+}
+
+/** Resolves once it is known whether the path is long; rejects when the link goes down. */
+async function findRoundTrip(link: Link): Promise<void> {
+  for (let pings = 0; pings < LANES_MEASURING_PINGS; pings++) {
+    await link.ping();
+    if (link.roundTripMs < LANES_LONG_PATH_ROUND_TRIP_MS) return;
   }
 }

@@ -1,6 +1,7 @@
 import type { Checksum } from '../../wasm/checksums.js';
 import { DstError } from '../errors.js';
 import { REPLIES_TOGETHER_BYTES_MAX } from '../limits.js';
+import { lengthOf } from '../pieces.js';
 import { FrameDecoder } from '../protocol/decoder.js';
 import { encodeReply } from '../protocol/encode.js';
 import { type Frame, isRequest, type RequestFrame } from '../protocol/frame.js';
@@ -115,8 +116,7 @@ export class RequestStream {
    * count here while another one waits to be taken.
    */
   #gather(frame: readonly Buffer[]): void {
-    let frameBytes = 0;
-    for (const piece of frame) frameBytes += piece.length;
+    const frameBytes = lengthOf(frame);
     if (this.#replyBytes + frameBytes > REPLIES_TOGETHER_BYTES_MAX) this.#write();
     this.#replies.push(...frame);
     this.#replyBytes += frameBytes;

@@ -332,7 +332,7 @@ function permissionLost(peer: Peer, store: Store): DstError {
 function nothingToJoin(): DstError {
   return new DstError(
     'DST_E_EPOCH',
-    'a lane has nothing to join: the export does not know its session',
+    'a lane has nothing to join: no connection of its session is here',
   );
 }
 

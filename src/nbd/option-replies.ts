@@ -1,5 +1,6 @@
 import type { Geometry } from '../block/device.js';
 import { NBD_PAYLOAD_BYTES_MAX, NBD_STRING_BYTES_MAX } from '../limits.js';
+import { lengthOf } from '../pieces.js';
 import {
   NBD_EXPORT_NAME_PADDING_BYTES,
   NBD_FLAG_FIXED_NEWSTYLE,
@@ -36,10 +37,7 @@ export function optionReply(option: number, type: number, ...data: readonly Buff
   header.writeBigUInt64BE(NBD_REP_MAGIC, 0);
   header.writeUInt32BE(option, 8);
   header.writeUInt32BE(type, 12);
-  header.writeUInt32BE(
-    data.reduce((sum, part) => sum + part.length, 0),
-    16,
-  );
+  header.writeUInt32BE(lengthOf(data), 16);
   return Buffer.concat([header, ...data]);
 }
 

@@ -58,8 +58,9 @@ const NO_BYTES = Buffer.alloc(0);
  *
  * A command is in flight, in its client's count and in the bridge's, from its header
  * until its reply is on its way; a read or a block status until the kernel has its data,
- * since until then its buffers are held. That bounds memory: at either bound nothing more is read from the
- * client, who then waits on his socket, as he does while he leaves his replies unread.
+ * since until then its buffers are held. That bounds memory: at either bound nothing more is
+ * read from the client, who then waits on his socket, as he does while he leaves his replies
+ * unread.
  */
 export class Transmission implements RequestHandler {
   readonly #device: BlockDevice;

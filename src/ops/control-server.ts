@@ -40,9 +40,9 @@ export interface Control {
 }
 
 /**
- * Answers `dst-quic status`, `dst-quic disconnect` and `dst-quic lanes`: HTTP over a Unix socket that only its
- * owner may connect to. Where there can be no such socket, the log says so and it is done
- * without: whoever wants to use a device can do so unseen.
+ * Answers `dst-quic status`, `dst-quic disconnect` and `dst-quic lanes`: HTTP over a Unix socket
+ * that only its owner may connect to. Where there can be no such socket, the log says so and it is
+ * done without: whoever wants to use a device can do so unseen.
  */
 export function startControl(options: ControlOptions): Promise<Control> {
   const path = controlSocketPath(options.index);

@@ -10,8 +10,8 @@ export type PayloadRule = (header: Header) => void;
 /**
  * Cuts a stream of bytes into frames, whatever the pieces that it arrives in. Payloads are
  * handed on as slices of those pieces, or copied once where the pieces are crumbs; bodies of
- * control frames are copied as they come, unless they come whole. What it holds is bounded: one header, or one payload, whose size `rule` has agreed to before a
- * byte of it is kept.
+ * control frames are copied as they come, unless they come whole. What it holds is bounded: one
+ * header, or one payload, whose size `rule` has agreed to before a byte of it is kept.
  */
 export class FrameDecoder {
   readonly #rule: PayloadRule;

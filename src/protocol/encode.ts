@@ -1,4 +1,5 @@
 import { Packr } from 'msgpackr/pack';
+import { lengthOf } from '../pieces.js';
 import type { ControlKind, ReplyKind, RequestFrame } from './frame.js';
 import { NO_CHECKSUM, NO_PIECES } from './frame.js';
 import { writeHead } from './head-writer.js';
@@ -15,8 +16,7 @@ export function encodeBody(body: unknown): Buffer {
  * pieces are passed on as they are, never copied.
  */
 export function encodeRequest(request: RequestFrame): Buffer[] {
-  let payloadBytes = 0;
-  for (const piece of request.payload) payloadBytes += piece.length;
+  const payloadBytes = lengthOf(request.payload);
   const head = writeHead(
     [
       request.kind,

@@ -6,6 +6,10 @@
 import { invariant } from '../errors.js';
 import { FRAME_HEAD_SLAB_BYTES, FRAME_HEADER_BYTES_MAX } from '../limits.js';
 
+/** Markers of msgpack, each followed by those of 16 and of 32 bits. */
+const UINT_8 = 0xcc;
+const BIN_8 = 0xc4;
+
 const INTEGER_BYTES_MAX = 9;
 /** The header's length, its array's marker, its checksum's marker, and the payload's. */
 const MARKERS_BYTES_MAX = 1 + 1 + 2 + 5;
@@ -30,7 +34,7 @@ export function writeHead(
   slab[at++] = 0x90 | (integers.length + (checksum === undefined ? 0 : 1));
   for (const integer of integers) at = writeInteger(slab, at, integer);
   if (checksum !== undefined) {
-    slab[at++] = 0xc4;
+    slab[at++] = BIN_8;
     slab[at++] = checksumBytes;
     slab.set(checksum, at);
     at += checksumBytes;
@@ -55,34 +59,27 @@ function writeInteger(target: Buffer, at: number, value: number): number {
     target[at] = value;
     return at + 1;
   }
-  if (value < 0x100) {
-    target[at] = 0xcc;
-    target[at + 1] = value;
-    return at + 2;
-  }
-  if (value < 0x10000) {
-    target[at] = 0xcd;
-    return target.writeUInt16BE(value, at + 1);
-  }
-  if (value <= 0xffffffff) {
-    target[at] = 0xce;
-    return target.writeUInt32BE(value, at + 1);
-  }
+  if (value <= 0xffffffff) return writeSized(target, at, UINT_8, value);
   target[at] = 0xcb;
   return target.writeDoubleBE(value, at + 1);
 }
 
 /** The marker of a msgpack bin 8, bin 16 or bin 32, the shortest that holds the length. */
 function writeBinMarker(target: Buffer, at: number, lengthBytes: number): number {
-  if (lengthBytes < 0x100) {
-    target[at] = 0xc4;
-    target[at + 1] = lengthBytes;
+  return writeSized(target, at, BIN_8, lengthBytes);
+}
+
+/** The marker of 8 bits, or those of 16 or 32 that follow it, and the value, up to 32 bits. */
+function writeSized(target: Buffer, at: number, marker: number, value: number): number {
+  if (value < 0x100) {
+    target[at] = marker;
+    target[at + 1] = value;
     return at + 2;
   }
-  if (lengthBytes < 0x10000) {
-    target[at] = 0xc5;
-    return target.writeUInt16BE(lengthBytes, at + 1);
+  if (value < 0x10000) {
+    target[at] = marker + 1;
+    return target.writeUInt16BE(value, at + 1);
   }
-  target[at] = 0xc6;
-  return target.writeUInt32BE(lengthBytes, at + 1);
+  target[at] = marker + 2;
+  return target.writeUInt32BE(value, at + 1);
 }

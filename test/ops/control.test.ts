@@ -8,28 +8,15 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
 import { DstError } from '../../src/errors.js';
-import { silentLog } from '../../src/log.js';
 import { askToDisconnect, findClients } from '../../src/ops/control-client.js';
 import type { ClientStatus } from '../../src/ops/control-messages.js';
-import { type ControlOptions, startControl } from '../../src/ops/control-server.js';
 import { noting } from '../export/support.js';
 import { soon, until } from '../support/wait.js';
 import { failsWith } from '../transport/fixtures.js';
-import { clientStatus, ownRuntimeFolder } from './support.js';
+import { clientStatus, ownRuntimeFolder, startClient } from './support.js';
 
 /** A user of most systems; here only one who is not root. */
 const NOBODY = 65534;
-
-async function client(t: TestContext, changes: Partial<ControlOptions> = {}) {
-  const control = await startControl({
-    status: () => clientStatus(),
-    disconnect: async () => {},
-    log: silentLog,
-    ...changes,
-  });
-  t.after(() => control.close());
-  return control;
-}
 
 /** The path of the one client that there is. */
 async function onlySocket(): Promise<string> {
@@ -41,8 +28,8 @@ async function onlySocket(): Promise<string> {
 test('clients say how they do', async (t) => {
   const folder = join(ownRuntimeFolder(t), 'clients');
   const status: ClientStatus = clientStatus({ transport: 'quic', device: '/dev/nbd3' });
-  await client(t);
-  await client(t, { index: 3, status: () => status });
+  await startClient(t);
+  await startClient(t, { index: 3, status: () => status });
   const { clients, silent } = await findClients();
   assert.deepEqual(clients, [
     { socketPath: join(folder, `${process.pid}.sock`), status: clientStatus() },
@@ -53,13 +40,13 @@ test('clients say how they do', async (t) => {
 
 test('only its owner may connect', async (t) => {
   ownRuntimeFolder(t);
-  await client(t);
+  await startClient(t);
   assert.equal(lstatSync(await onlySocket()).mode & 0o777, 0o600);
 });
 
 test('nothing is left of a client that has closed its socket', async (t) => {
   const folder = ownRuntimeFolder(t);
-  await (await client(t)).close();
+  await (await startClient(t)).close();
   assert.deepEqual(readdirSync(join(folder, 'clients')), []);
   assert.deepEqual(await findClients(), { clients: [], silent: [] });
 });
@@ -67,7 +54,7 @@ test('nothing is left of a client that has closed its socket', async (t) => {
 test('a client is asked to disconnect, by force where that is meant', async (t) => {
   ownRuntimeFolder(t);
   const asked: boolean[] = [];
-  await client(t, {
+  await startClient(t, {
     disconnect: async (force) => {
       asked.push(force);
     },
@@ -80,7 +67,7 @@ test('a client is asked to disconnect, by force where that is meant', async (t) 
 
 test('a client that goes on says why', async (t) => {
   ownRuntimeFolder(t);
-  await client(t, {
+  await startClient(t, {
     disconnect: async () => {
       throw new DstError('DST_E_DEVICE_BUSY', 'it is mounted on /mnt');
     },
@@ -93,7 +80,7 @@ test('a client that goes on says why', async (t) => {
 
 test('a failure without a code is told as well', async (t) => {
   ownRuntimeFolder(t);
-  await client(t, {
+  await startClient(t, {
     disconnect: async () => {
       throw new Error('a surprise');
     },
@@ -106,7 +93,7 @@ test('a failure without a code is told as well', async (t) => {
 
 test('what a client does not know is refused', async (t) => {
   ownRuntimeFolder(t);
-  await client(t, { disconnect: () => assert.fail('asked to disconnect') });
+  await startClient(t, { disconnect: () => assert.fail('asked to disconnect') });
   const asking = request({ socketPath: await onlySocket(), path: '/disconnect', agent: false });
   const [response] = await soon(once(asking.end(), 'response'), 'the answer');
   assert.equal(response.statusCode, 409);
@@ -119,7 +106,7 @@ test('a client that ends before it has answered is told of', async (t) => {
   const disconnecting = new Promise<void>((resolve) => {
     asked = resolve;
   });
-  const control = await client(t, {
+  const control = await startClient(t, {
     disconnect: () => {
       asked();
       return new Promise(() => {});
@@ -136,7 +123,7 @@ test('a client that ends before it has answered is told of', async (t) => {
 test('an answer that is due goes out before the socket is closed', async (t) => {
   ownRuntimeFolder(t);
   let closing: Promise<void> | undefined;
-  const control = await client(t, {
+  const control = await startClient(t, {
     disconnect: async () => {
       closing = control.close();
       await until(() => !existsSync(path), 'the socket to be closed');
@@ -149,7 +136,7 @@ test('an answer that is due goes out before the socket is closed', async (t) => 
 
 test('a client that does not answer is told apart from those that do', async (t) => {
   const folder = join(ownRuntimeFolder(t), 'clients');
-  await client(t);
+  await startClient(t);
   const mute = createServer();
   t.after(() => mute.close());
   await once(mute.listen(join(folder, '1.sock')), 'listening');
@@ -163,7 +150,7 @@ test('a client that does not answer is told apart from those that do', async (t)
 
 test('an answer that is no status is none', async (t) => {
   const folder = ownRuntimeFolder(t);
-  await client(t, { index: 3, status: () => ({}) as ClientStatus });
+  await startClient(t, { index: 3, status: () => ({}) as ClientStatus });
   const { clients, silent } = await findClients();
   assert.deepEqual([clients, silent], [[], [join(folder, 'clients/nbd3.sock')]]);
 });
@@ -180,7 +167,7 @@ test('sockets of killed processes are passed over, and removed', async (t) => {
 
 test('sockets of other users are passed over', async (t) => {
   const folder = ownRuntimeFolder(t);
-  await client(t);
+  await startClient(t);
   const path = await onlySocket();
   chmodSync(folder, 0o755);
   chmodSync(join(folder, 'clients'), 0o755);
@@ -205,7 +192,7 @@ test('a client does without a control socket where none can be made', async (t) 
   process.env.DST_QUIC_RUNTIME_DIR = join(folder, 'file');
   writeFileSync(join(folder, 'file'), '');
   const lines: { details: unknown; line: unknown }[] = [];
-  await (await client(t, { log: noting(lines) })).close();
+  await (await startClient(t, { log: noting(lines) })).close();
   assert.match(`${lines[0]?.line}`, /^"dst-quic status" will not show this client: /);
 });
 

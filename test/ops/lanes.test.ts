@@ -4,20 +4,14 @@ import { type TestContext, test } from 'node:test';
 import { DstError } from '../../src/errors.js';
 import { silentLog } from '../../src/log.js';
 import { askForLanes, findClients, findExports } from '../../src/ops/control-client.js';
-import { type ControlOptions, startControl } from '../../src/ops/control-server.js';
+import type { ControlOptions } from '../../src/ops/control-server.js';
 import { startExportControl } from '../../src/ops/export-control.js';
 import { failsWith } from '../transport/fixtures.js';
-import { clientStatus, ownRuntimeFolder } from './support.js';
+import { ownRuntimeFolder, startClient } from './support.js';
 
 async function client(t: TestContext, changes: Partial<ControlOptions>): Promise<string> {
   ownRuntimeFolder(t);
-  const control = await startControl({
-    status: () => clientStatus(),
-    disconnect: async () => {},
-    log: silentLog,
-    ...changes,
-  });
-  t.after(() => control.close());
+  await startClient(t, changes);
   const [found] = (await findClients()).clients;
   return `${found?.socketPath}`;
 }

@@ -1,7 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { silentLog } from '../../src/log.js';
 import type { ClientStatus } from '../../src/ops/control-messages.js';
+import { type Control, type ControlOptions, startControl } from '../../src/ops/control-server.js';
 import { currentBootId, type DeviceRecord } from '../../src/ops/device-record.js';
 import type { Cleanup } from '../support/cleanup.js';
 
@@ -57,4 +59,19 @@ export function clientStatus(changes: Partial<ClientStatus> = {}): ClientStatus 
     since: '2026-11-23T01:02:03.000Z',
     ...changes,
   };
+}
+
+/** A client that answers on its control socket until the test ends. */
+export async function startClient(
+  t: Cleanup,
+  changes: Partial<ControlOptions> = {},
+): Promise<Control> {
+  const control = await startControl({
+    status: () => clientStatus(),
+    disconnect: async () => {},
+    log: silentLog,
+    ...changes,
+  });
+  t.after(() => control.close());
+  return control;
 }

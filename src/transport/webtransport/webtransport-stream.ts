@@ -1,4 +1,5 @@
 import { WEBTRANSPORT_PIECE_BYTES_MAX } from '../../limits.js';
+import { lengthOf } from '../../pieces.js';
 import type { Stream } from '../transport.js';
 import type {
   EngineReadBuffer,
@@ -114,7 +115,7 @@ export class WebTransportStream implements Stream {
 
 /** The bytes of all pieces, in few buffers that are nobody else's. */
 function* copied(pieces: readonly Buffer[]): Generator<Buffer> {
-  let leftBytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
+  let leftBytes = lengthOf(pieces);
   let target = EMPTY;
   let filledBytes = 0;
   for (const piece of pieces) {
