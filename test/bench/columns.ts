@@ -15,6 +15,8 @@ export function resultTable(baseline: string): Table<Result> {
     { title: 'p99 us', width: 6, text: ({ p99Us }) => whole(p99Us) },
     { title: 'CPU s/GB', width: 5, text: ({ cpu }) => cpu.both.perGigabyte.toFixed(2) },
     { title: 'CPU s/M', width: 5, text: ({ cpu }) => whole(cpu.both.perMillionCommands) },
+    { title: 'fio s/M', width: 5, text: ({ loadCpuUs }) => whole(loadCpuUs) },
+    { title: 'idle', width: 4, text: ({ machineIdleShare }) => percent(machineIdleShare, 0) },
   ]);
 }
 

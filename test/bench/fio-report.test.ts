@@ -3,7 +3,10 @@ import { test } from 'node:test';
 import { parseFioReport } from './fio-report.js';
 
 function report(job: object): string {
-  return JSON.stringify({ 'fio version': 'fio-3.33', jobs: [{ error: 0, ...job }] });
+  return JSON.stringify({
+    'fio version': 'fio-3.33',
+    jobs: [{ error: 0, usr_cpu: 1.5, sys_cpu: 2.5, ...job }],
+  });
 }
 
 function latencies(p50Ns: number, p99Ns: number) {
@@ -28,6 +31,7 @@ test('a report tells throughput, and latencies in microseconds', () => {
     bytesPerSecond: 4_096_000,
     p50Us: 20,
     p99Us: 90.5,
+    loadCpuUs: 40,
   });
 });
 

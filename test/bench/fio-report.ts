@@ -9,6 +9,8 @@ export interface FioSample {
   /** From submission to completion; of the flushes, where there are any. */
   readonly p50Us: number;
   readonly p99Us: number;
+  /** Processor time of fio itself, for each command, of which its own and libnbd's NBD client are part. */
+  readonly loadCpuUs: number;
 }
 
 interface Latencies {
@@ -17,6 +19,9 @@ interface Latencies {
 
 interface Job {
   readonly error: number;
+  /** Percent of the time that it measured; one thread does it all. */
+  readonly usr_cpu: number;
+  readonly sys_cpu: number;
   readonly mixed?: {
     readonly total_ios: number;
     readonly io_bytes: number;
@@ -48,6 +53,7 @@ export function parseFioReport(text: string): FioSample {
     bytesPerSecond: mixed.bw_bytes,
     p50Us: percentileUs(latencies, '50.000000'),
     p99Us: percentileUs(latencies, '99.000000'),
+    loadCpuUs: ((job.usr_cpu + job.sys_cpu) / 100 / mixed.iops) * 1e6,
   };
 }
 

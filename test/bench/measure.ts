@@ -3,6 +3,7 @@ import type { Cell } from './cells.js';
 import type { Contender } from './contenders.js';
 import { fioWords, type Run } from './fio.js';
 import { type FioSample, parseFioReport } from './fio-report.js';
+import { idleShareSince, machineTime } from './machine-time.js';
 import type { Place } from './place.js';
 import type { Process } from './processes.js';
 import type { Rig } from './rig.js';
@@ -18,6 +19,8 @@ export interface Measurement extends FioSample {
   readonly idleCpuSeconds: number;
   /** Of the link between the two hosts; nothing where the kernel alone carries packets. */
   readonly linkCpuSeconds: number;
+  /** The share of the time in which a processor of this machine had nothing to do. */
+  readonly machineIdleShare: number;
 }
 
 /** Where the measured run. */
@@ -83,9 +86,11 @@ async function measureOnce(
   const before = new Map(contenders.map((each) => [each, cpuOf(each)]));
   const linkBeforeSeconds = link?.cpuSeconds ?? 0;
   const beganMs = performance.now();
+  const machine = machineTime();
   const words = fioWords(contender.uri, cell, run);
   const report = await rig.run(place.onClient(words), `fio, ${cell.name}, ${contender.name},`);
   const wallSeconds = (performance.now() - beganMs) / 1000;
+  const machineIdleShare = idleShareSince(machine);
   const linkCpuSeconds = (link?.cpuSeconds ?? 0) - linkBeforeSeconds;
   const used = new Map(contenders.map((each) => [each, usedSince(each, before.get(each))]));
   const own = used.get(contender) ?? NOTHING;
@@ -97,6 +102,7 @@ async function measureOnce(
     serverCpuSeconds: own.server,
     idleCpuSeconds: all - own.client - own.server,
     linkCpuSeconds,
+    machineIdleShare,
   };
 }
 

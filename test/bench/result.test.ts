@@ -21,6 +21,8 @@ function sample(iops: number, changes: Partial<Measurement> = {}): Measurement {
     serverCpuSeconds: 0.3,
     idleCpuSeconds: 0,
     linkCpuSeconds: 0,
+    loadCpuUs: 30,
+    machineIdleShare: 0.25,
     ...changes,
   };
 }

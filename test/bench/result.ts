@@ -14,6 +14,10 @@ export interface Result {
   readonly p99Us: number;
   /** Processor time, seconds. */
   readonly cpu: { readonly both: Cpu; readonly client: Cpu; readonly server: Cpu };
+  /** What the load itself takes for a command, microseconds of processor time. */
+  readonly loadCpuUs: number;
+  /** The share of the machine's time that nobody used. */
+  readonly machineIdleShare: number;
   /** Of throughput, to the baseline's; undefined where that was not measured. */
   readonly ratio: number | undefined;
   readonly samples: readonly Measurement[];
@@ -39,6 +43,8 @@ export function resultsOf(cell: string, measured: Measured, baseline: string): R
       client: cpu(samples, (each) => each.clientCpuSeconds),
       server: cpu(samples, (each) => each.serverCpuSeconds),
     },
+    loadCpuUs: medianOf(samples, ({ loadCpuUs }) => loadCpuUs),
+    machineIdleShare: medianOf(samples, ({ machineIdleShare }) => machineIdleShare),
     ratio: base === undefined ? undefined : medianRatio(iopsOf(samples), iopsOf(base)),
     samples,
   }));
