@@ -202,7 +202,7 @@ profile: build tools ## Show where the time of a load goes: CASE=write-4k-32 (wi
 	@SECONDS='$(or $(SECONDS),10)' $(NODE) dist/test/profile/profile.js $(CASE)
 
 .PHONY: faults
-faults: build tools ## Break everything under a load, and write docs/RELIABILITY.md (ONLY=… one)
+faults: build tools ## Break everything under a load, and write docs/RELIABILITY.md (ONLY=… one; LANES=n)
 	@node dist/test/faults/run.js
 
 .PHONY: lint

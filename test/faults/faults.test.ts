@@ -12,6 +12,7 @@ import {
   killed,
   lossy,
   narrowed,
+  overLanes,
   rebinding,
   rebooted,
   reordered,
@@ -34,12 +35,6 @@ const SHORT: readonly Scenario[] = [
   overLanes(rebinding(3, 2), 3),
   overLanes(killed(2), 3),
 ];
-
-/** The same over several connections, all of which the fault meets. */
-function overLanes(scenario: Scenario, lanes: number): Scenario {
-  const fault = `${scenario.fault}, over ${lanes} lanes`;
-  return { ...scenario, fault, connectArgs: ['--lanes', `${lanes}`] };
-}
 
 /** A load that leaves the machine to the other tests: most of the time goes by in waiting. */
 const LIGHT = { thinkMsMax: 240 };

@@ -4,6 +4,7 @@
  *
  *   ONLY=name          one scenario, printed and not written down
  *   SCHEME=quic|https  one transport, likewise
+ *   LANES=n            all of it over so many connections at once, likewise
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -31,6 +32,7 @@ import {
   lossy,
   narrowed,
   nothing,
+  overLanes,
   rebinding,
   rebooted,
   reordered,
@@ -63,8 +65,10 @@ const TITLES: Readonly<Record<Scheme, string>> = {
   https: 'WebTransport over HTTP/2',
 };
 
-const { ONLY: only, SCHEME: onlyScheme } = process.env;
-const scenarios = SCENARIOS.filter(({ name }) => only === undefined || name === only);
+const { ONLY: only, SCHEME: onlyScheme, LANES: lanes } = process.env;
+const scenarios = SCENARIOS.filter(({ name }) => only === undefined || name === only).map((each) =>
+  lanes === undefined ? each : overLanes(each, Number(lanes)),
+);
 const schemes = SCHEMES.filter((scheme) => onlyScheme === undefined || scheme === onlyScheme);
 refuseUnknown(
   only,
@@ -88,7 +92,7 @@ for (const scheme of schemes) {
 }
 const made = parts.join('\n\n');
 console.log(`\n${made}`);
-if (only === undefined && onlyScheme === undefined) {
+if (only === undefined && onlyScheme === undefined && lanes === undefined) {
   writeFileSync(PAGE, withTable(readFileSync(PAGE, 'utf8'), made));
 }
 

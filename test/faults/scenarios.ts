@@ -276,3 +276,13 @@ export function roaming(everySeconds: number): Scenario {
     },
   };
 }
+
+/** The same over several connections, all of which the fault meets. */
+export function overLanes(scenario: Scenario, lanes: number): Scenario {
+  const { fault, connectArgs = [] } = scenario;
+  return {
+    ...scenario,
+    fault: `${fault}, over ${lanes} lanes`,
+    connectArgs: [...connectArgs, '--lanes', `${lanes}`],
+  };
+}
