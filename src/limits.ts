@@ -53,11 +53,16 @@ export const MEMORY_STATUS_BYTES_MAX = 4096 * MIB;
  * file take turns at its lock anyway. */
 export const QUICK_IO_BYTES_MAX = 256 * KIB;
 
-/** A write into the page cache that takes longer has waited for the disk ... */
+/** A write into the page cache that takes longer has waited for the disk, or for a flush ... */
 export const QUICK_WRITE_SLOW_MS = 4;
 
-/** ... and then writes go through the thread pool for so long. */
-export const QUICK_WRITE_PAUSE_MS = 500;
+/** ... and then writes go through the thread pool for so many times as long as it took: a slow
+ * disk may hold the event loop up for a tenth of the time, and one that was slow once, as many
+ * are while they flush, costs little. */
+export const QUICK_WRITE_PAUSE_FACTOR = 9;
+
+/** And no longer than this, however long a disk hung. */
+export const QUICK_WRITE_PAUSE_MS_MAX = 10_000;
 
 // ---- NBD bridge ----------------------------------------------------------------------
 

@@ -1,5 +1,10 @@
 import { constants } from 'node:os';
-import { QUICK_IO_BYTES_MAX, QUICK_WRITE_PAUSE_MS, QUICK_WRITE_SLOW_MS } from '../limits.js';
+import {
+  QUICK_IO_BYTES_MAX,
+  QUICK_WRITE_PAUSE_FACTOR,
+  QUICK_WRITE_PAUSE_MS_MAX,
+  QUICK_WRITE_SLOW_MS,
+} from '../limits.js';
 import type { Payload } from './payload.js';
 import type { SystemCalls } from './system-calls.js';
 
@@ -10,17 +15,20 @@ import type { SystemCalls } from './system-calls.js';
  *
  * Reads never block: the kernel is told not to wait. Writes into the page cache have no such
  * flag on ext4, and wait when too much is dirty, so each is timed: after a slow one all go
- * through the pool for a while, and a slow disk holds the event loop up once in that time.
+ * through the pool, for the longer the slower it was, so that a slow disk holds the event loop
+ * up for a small share of the time.
  */
 export class QuickIo {
   readonly #calls: SystemCalls;
   readonly #fd: number;
+  readonly #nowMs: () => number;
   #reads: boolean;
   #writesPausedUntilMs = 0;
 
-  constructor(calls: SystemCalls, fd: number) {
+  constructor(calls: SystemCalls, fd: number, nowMs: () => number = () => performance.now()) {
     this.#calls = calls;
     this.#fd = fd;
+    this.#nowMs = nowMs;
     this.#reads = calls.readNow !== undefined;
   }
 
@@ -36,12 +44,14 @@ export class QuickIo {
   write(payload: Payload, position: number): boolean {
     if (this.#calls.writeNow === undefined || payload.lengthBytes > QUICK_IO_BYTES_MAX)
       return false;
-    const startMs = performance.now();
+    const startMs = this.#nowMs();
     if (startMs < this.#writesPausedUntilMs) return false;
     const result = this.#calls.writeNow(this.#fd, payload.pieces, position);
-    const endMs = performance.now();
-    if (endMs - startMs > QUICK_WRITE_SLOW_MS) {
-      this.#writesPausedUntilMs = endMs + QUICK_WRITE_PAUSE_MS;
+    const endMs = this.#nowMs();
+    const tookMs = endMs - startMs;
+    if (tookMs > QUICK_WRITE_SLOW_MS) {
+      const pauseMs = Math.min(tookMs * QUICK_WRITE_PAUSE_FACTOR, QUICK_WRITE_PAUSE_MS_MAX);
+      this.#writesPausedUntilMs = endMs + pauseMs;
     }
     return result === payload.lengthBytes;
   }

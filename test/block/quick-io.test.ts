@@ -4,7 +4,12 @@ import { test } from 'node:test';
 import { payloadOf } from '../../src/block/payload.js';
 import { QuickIo } from '../../src/block/quick-io.js';
 import { type SystemCalls, systemCalls } from '../../src/block/system-calls.js';
-import { QUICK_IO_BYTES_MAX, QUICK_WRITE_SLOW_MS } from '../../src/limits.js';
+import {
+  QUICK_IO_BYTES_MAX,
+  QUICK_WRITE_PAUSE_FACTOR,
+  QUICK_WRITE_PAUSE_MS_MAX,
+  QUICK_WRITE_SLOW_MS,
+} from '../../src/limits.js';
 
 /** Real calls whose quick ones are replaced. */
 async function quickCalls(quick: Partial<SystemCalls>): Promise<SystemCalls> {
@@ -50,16 +55,39 @@ test('a short or failed write is left to the pool', async () => {
   );
 });
 
-test('after a slow write the pool takes over', async () => {
-  let writes = 0;
+/** A disk whose writes take so long, by a clock of its own; tells which were tried at once. */
+async function slowDisk(tookMs: () => number) {
+  const clock = { nowMs: 1000 };
   const writeNow = () => {
-    writes++;
-    const endMs = performance.now() + QUICK_WRITE_SLOW_MS + 1;
-    while (performance.now() < endMs);
+    clock.nowMs += tookMs();
     return 4096;
   };
-  const quick = new QuickIo(await quickCalls({ writeNow }), 3);
-  assert.equal(quick.write(payload, 0), true);
-  assert.equal(quick.write(payload, 0), false);
-  assert.equal(writes, 1);
+  const quick = new QuickIo(await quickCalls({ writeNow }), 3, () => clock.nowMs);
+  return { clock, triedAtOnce: () => quick.write(payload, 0) };
+}
+
+test('after a slow write the pool takes over, for some time', async () => {
+  const { clock, triedAtOnce } = await slowDisk(() => QUICK_WRITE_SLOW_MS + 1);
+  assert.equal(triedAtOnce(), true);
+  assert.equal(triedAtOnce(), false);
+  clock.nowMs += (QUICK_WRITE_SLOW_MS + 1) * QUICK_WRITE_PAUSE_FACTOR;
+  assert.equal(triedAtOnce(), true);
+});
+
+test('the slower a write was, the longer the pool takes over, within bounds', async () => {
+  let tookMs = 100;
+  const { clock, triedAtOnce } = await slowDisk(() => tookMs);
+  triedAtOnce();
+  clock.nowMs += 100 * QUICK_WRITE_PAUSE_FACTOR - 1;
+  assert.equal(triedAtOnce(), false);
+  clock.nowMs += 1;
+  tookMs = 60_000;
+  assert.equal(triedAtOnce(), true);
+  clock.nowMs += QUICK_WRITE_PAUSE_MS_MAX;
+  assert.equal(triedAtOnce(), true);
+});
+
+test('writes that are quick enough go on at once', async () => {
+  const { triedAtOnce } = await slowDisk(() => QUICK_WRITE_SLOW_MS);
+  assert.deepEqual([triedAtOnce(), triedAtOnce()], [true, true]);
 });
