@@ -16,7 +16,7 @@ const CLIENT = fileURLToPath(new URL('./growth-client.js', import.meta.url));
 const HOST = '127.0.0.1';
 
 /** As bin/dst-quic has it: what the client holds should be what ours would. */
-const CLIENT_FLAGS = ['--max-semi-space-size=1'];
+const CLIENT_FLAGS = ['--max-semi-space-size=1', '--single-threaded-gc'];
 
 type Job = ClientJob extends infer Each
   ? Each extends ClientJob
