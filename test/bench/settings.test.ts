@@ -56,3 +56,8 @@ test('rounds are a whole number', () => {
     assert.throws(() => parseSettings({ ROUNDS }), /ROUNDS/, ROUNDS);
   }
 });
+
+test('a part of the name of no cell is refused with the names', () => {
+  assert.equal(parseSettings({ CELL: '128 KiB' }).cell, '128 KiB');
+  assert.throws(() => parseSettings({ CELL: '4K write' }), /no cell has "4K write".*1 MiB read/);
+});

@@ -1,4 +1,5 @@
 /** What the variables of `make bench` say. */
+import { ALL_CELLS } from './cells.js';
 import { CONTENDER_NAMES, type ContenderName } from './contenders.js';
 
 export const PART_NAMES = ['loopback', 'checksums', 'mtu', 'memory', 'wide-area'] as const;
@@ -34,7 +35,7 @@ export function parseSettings(env: NodeJS.ProcessEnv): Settings {
     quick,
     parts: parseNames('PARTS', env.PARTS, PART_NAMES) ?? USUAL_PARTS,
     rounds: parseRounds(env.ROUNDS),
-    cell: env.CELL ?? '',
+    cell: parseCell(env.CELL ?? ''),
     contenders:
       parseNames('CONTENDERS', env.CONTENDERS, CONTENDER_NAMES) ??
       (quick ? QUICK_CONTENDERS : CONTENDER_NAMES),
@@ -65,6 +66,13 @@ function parseRounds(text: string | undefined): number | undefined {
     throw new Error(`ROUNDS: "${text}" is not a number of rounds, as 5`);
   }
   return rounds;
+}
+
+/** Returns the text, which is part of some cell's name. */
+function parseCell(text: string): string {
+  const names = ALL_CELLS.map(({ name }) => name);
+  if (names.some((name) => name.includes(text))) return text;
+  throw new Error(`CELL: no cell has "${text}" in its name; there are ${names.join('; ')}`);
 }
 
 function words(text: string | undefined): string[] {

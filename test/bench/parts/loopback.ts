@@ -20,12 +20,13 @@ export const loopback: Part = {
   skip: () => false,
   programs: ({ contenders }) => programsOf(contenders),
   async run(t, settings) {
-    const { quick, contenders: names, connectOptions, exportOptions } = settings;
+    const { quick, cell, contenders: names, connectOptions, exportOptions } = settings;
     const rig = new Rig(t);
     const setup = { rig, place: LOOPBACK, sizeBytes: SIZE_BYTES, connectOptions, exportOptions };
     const contenders = await startContenders(names, setup);
     for (const name of names) console.log(`${name.padEnd(14)}  ${titleOf(name)}`);
-    const cells = chosen(quick ? QUICK_CELLS : ALL_CELLS, settings);
+    // A cell that is named is measured, quick or not.
+    const cells = chosen(quick && cell === '' ? QUICK_CELLS : ALL_CELLS, settings);
     if (quick) console.log(leftOut(names, cells));
     const results = await measureAndPrint(
       { rig, place: LOOPBACK, contenders },
