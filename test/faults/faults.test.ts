@@ -42,7 +42,7 @@ function overLanes(scenario: Scenario, lanes: number): Scenario {
 }
 
 /** A load that leaves the machine to the other tests: most of the time goes by in waiting. */
-const LIGHT = { thinkMsMax: 240 };
+const LIGHT = { thinkMsMax: 480 };
 
 /** Generous, since machines that run tests are slow and shared: `make faults` measures. */
 const BACK_MS_MAX = 20_000;

@@ -20,7 +20,7 @@ import { TcpRelay } from './tcp-relay.js';
 import { UdpRelay } from './udp-relay.js';
 
 /** Small, so that blocks are often written anew: a late copy of an old write then shows. */
-const STORE_BYTES = 16 * MIB;
+const STORE_BYTES = 8 * MIB;
 
 export interface Rig {
   /** The file behind the export. */
