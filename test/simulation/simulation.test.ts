@@ -10,7 +10,7 @@ import { CHECKSUM } from './export-process.js';
 import { type Outcome, SABOTAGES, type Sabotage, simulate } from './world.js';
 
 /** About ten seconds of work, on a slow machine. */
-const SEEDS = 500;
+const SEEDS = 300;
 
 /** Of runs that may end so early: more would mean that the others are seldom put to the test. */
 const TOLD_SHARE_MAX = 0.1;
