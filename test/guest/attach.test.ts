@@ -175,7 +175,7 @@ async function sigtermWaits(t: KernelContext, client: DeviceClient): Promise<voi
   client.running.child.kill('SIGTERM');
   await client.running.logged(`mounted on ${mountedFolder(client)}`);
   await unmount(t, mountedFolder(client));
-  await client.ended();
+  await client.stop();
 }
 
 /** Past the kernel's cache. */
