@@ -3,38 +3,43 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import type { Scheme } from '../../src/client/address.js';
+import { folderWithCertificates } from '../cli/command.js';
 import {
   connect,
+  type ExportPlace,
   exportAgain,
-  type Pair,
-  type PairOptions,
+  MIB,
+  makeSparse,
   readyUri,
   SCHEMES,
   startPair,
 } from '../support/end-to-end.js';
+import { closedPort } from '../transport/fixtures.js';
 
-function waiting(t: TestContext, pair: Pair, ...args: string[]) {
-  const socketPath = join(pair.folder, 'waiting.sock');
-  return { socketPath, ...connect(t, pair.folder, pair.address, socketPath, ['--wait', ...args]) };
+function waiting(t: TestContext, { folder, address }: ExportPlace) {
+  const socketPath = join(folder, 'waiting.sock');
+  return { socketPath, ...connect(t, folder, address, socketPath, ['--wait']) };
 }
 
 function waitingLines(stderr: string): string[] {
   return stderr.split('\n').filter((line) => line.includes('"waiting: '));
 }
 
-/** A pair whose two ends have ended: its address is one where nothing listens. */
-async function endedPair(t: TestContext, options: PairOptions = {}): Promise<Pair> {
-  const pair = await startPair(t, options);
-  await pair.stop();
-  return pair;
+/** A place where nothing listens yet. */
+async function placeForExport(t: TestContext, scheme: Scheme = 'quic'): Promise<ExportPlace> {
+  const folder = await folderWithCertificates(t);
+  const storePath = join(folder, 'store.img');
+  makeSparse(storePath, MIB);
+  return { folder, storePath, address: `${scheme}://127.0.0.1:${await closedPort()}/disk` };
 }
 
 for (const scheme of SCHEMES) {
   test(`an export that is started later is connected to, with one line of waiting (${scheme})`, async (t) => {
-    const pair = await endedPair(t, { scheme });
-    const connecting = waiting(t, pair);
+    const place = await placeForExport(t, scheme);
+    const connecting = waiting(t, place);
     await connecting.logged('DST_E_REFUSED');
-    const exporting = await exportAgain(t, pair);
+    const exporting = await exportAgain(t, place);
     await readyUri(connecting);
     const { code, stderr } = await connecting.stop();
     assert.equal(code, 0, stderr);
@@ -68,8 +73,7 @@ test('each reason to wait has a line', async (t) => {
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   test(`${signal} ends the waiting at once, and nothing is left`, async (t) => {
-    const pair = await endedPair(t);
-    const connecting = waiting(t, pair);
+    const connecting = waiting(t, await placeForExport(t));
     await connecting.logged('"waiting: ');
     const { code, stdout, stderr } = await connecting.stop(signal);
     assert.equal(code, 0, stderr);
@@ -80,9 +84,8 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
 }
 
 test('without --wait an export that is away is an error at once', async (t) => {
-  const pair = await endedPair(t);
-  const socketPath = join(pair.folder, 'waiting.sock');
-  const { code, stderr } = await connect(t, pair.folder, pair.address, socketPath).outcome;
+  const { folder, address } = await placeForExport(t);
+  const { code, stderr } = await connect(t, folder, address, join(folder, 'waiting.sock')).outcome;
   assert.equal(code, 1);
   assert.match(stderr, /^dst-quic: .*\(DST_E_REFUSED\)$/m);
 });

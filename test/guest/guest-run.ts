@@ -38,12 +38,14 @@ export class GuestRun {
   constructor(t: Cleanup, { file, modules }: GuestSettings) {
     const limitS = process.env.LONG === '1' ? LONG_LIMIT_S : LIMIT_S;
     const options = ['-t', `${limitS}`, ...modules.flatMap((module) => ['-M', module])];
+    // Its one CPU gains nothing by V8's threads beside the first, which take turns with it.
+    const NODE_OPTIONS = '--v8-pool-size=0';
     const inside = [process.execPath, '--enable-source-maps', file];
     const runner = join(REPOSITORY_ROOT, 'test/guest/run-in-kernel.sh');
     this.#running = startProgram(t, runner, [...options, '--', ...inside], {
       // The guest has the same folder, and what is written into it is the guest's.
       cwd: tmpdir(),
-      env: { ...process.env, [IN_GUEST_VARIABLE]: '1', NODE_TEST_CONTEXT: '' },
+      env: { ...process.env, [IN_GUEST_VARIABLE]: '1', NODE_OPTIONS, NODE_TEST_CONTEXT: '' },
     });
     // By a signal that it can act on, before one that it can't: the kernel is its child.
     t.after(() => this.#running.stop('SIGTERM'));

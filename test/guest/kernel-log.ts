@@ -49,10 +49,12 @@ export class KernelLog {
     return new KernelLog(openSync('/dev/kmsg', constants.O_RDONLY | constants.O_NONBLOCK));
   }
 
-  /** The lines until now that are neither harmless nor expected, of us or of the whole guest. */
+  /** Takes what was logged until now: the lines that are neither harmless nor expected, of us or of
+   * the whole guest. */
   unexpected(expected: readonly RegExp[]): string[] {
     this.#read();
     const lines = IN_GUEST ? this.#lines : this.#lines.filter((line) => OURS.test(line));
+    this.#lines = [];
     const known = [...HARMLESS, ...expected];
     return lines.filter((line) => !known.some((pattern) => pattern.test(line)));
   }

@@ -13,7 +13,7 @@ const TIDIED_WITHIN_MS = 20_000;
 export interface KernelContext extends Cleanup {
   /** Says something beside the result. */
   diagnostic(note: string): void;
-  /** The test makes the kernel log lines like this; all that nobody expects fail it. */
+  /** From now on the test makes the kernel log lines like this; all that nobody expects fail it. */
   expectKernel(...patterns: readonly RegExp[]): void;
 }
 
@@ -45,18 +45,24 @@ export async function runKernelTest(
   };
   const before = connectedDevices();
   const log = KernelLog.fromNow();
+  const unexpected: string[] = [];
+  const judgeLog = () => unexpected.push(...log.unexpected(expected));
   await attempt(() =>
     each.run({
       after: (hook) => hooks.push(hook as () => unknown),
       diagnostic: (note) => t.diagnostic(note),
-      expectKernel: (...patterns) => expected.push(...patterns),
+      expectKernel: (...patterns) => {
+        judgeLog();
+        expected.push(...patterns);
+      },
     }),
   );
   // What stands on something else goes first.
   for (const hook of hooks.reverse()) {
     await attempt(() => patiently(Promise.resolve(hook()), TIDIED_WITHIN_MS, 'it to be tidied up'));
   }
-  await attempt(() => assert.deepEqual(log.unexpected(expected), [], 'the kernel’s log'));
+  judgeLog();
+  await attempt(() => assert.deepEqual(unexpected, [], 'the kernel’s log'));
   await attempt(() => assert.deepEqual(connectedDevices(), before, 'devices left attached'));
   log.close();
   if (failures.length > 0) throw new Error(failures.map(describe).join('\n'));

@@ -43,14 +43,18 @@ export interface PairOptions {
   readonly connectArgs?: readonly string[];
 }
 
-/** An export of one store as "disk", and a bridge that serves it. */
-export interface Pair {
+/** Where an export of one store as "disk" is, or may be. */
+export interface ExportPlace {
   /** Certificates are in `certs` here; tests may put their files beside them. */
   readonly folder: string;
   /** The file that holds the export's data. */
   readonly storePath: string;
-  /** The export's address, with its name and the pair's scheme. */
+  /** The export's address, with its name and the scheme that it is reached by. */
   readonly address: string;
+}
+
+/** An export, and a bridge that serves it. */
+export interface Pair extends ExportPlace {
   readonly exporting: Running;
   readonly connecting: Running;
   readonly uri: string;
@@ -112,10 +116,10 @@ export async function readyUri(running: Running): Promise<string> {
   return (await running.line(0)).slice('ready '.length);
 }
 
-/** Starts an export of the pair's store where the pair's was, once that has ended. */
-export async function exportAgain(t: Cleanup, pair: Pair): Promise<Running> {
-  const { host } = new URL(pair.address);
-  const exporting = startExport(t, pair.folder, pair.storePath, host);
+/** Starts an export of a store where a pair's was that has ended, or where none was yet. */
+export async function exportAgain(t: Cleanup, place: ExportPlace): Promise<Running> {
+  const { host } = new URL(place.address);
+  const exporting = startExport(t, place.folder, place.storePath, host);
   await readyUri(exporting);
   return exporting;
 }
