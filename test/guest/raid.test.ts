@@ -40,14 +40,17 @@ class Mirror {
     this.path = path;
   }
 
-  /** Takes both as if they were equal, which two disks of zeroes are. */
+  /**
+   * Takes both as if they were equal, which two disks of zeroes are. Without "failfast" md may try
+   * each sector of a failed write once more, one by one, and each fails only past the budget.
+   */
   static async create(t: KernelContext, local: string, remote: string): Promise<Mirror> {
     const path = freeMirror();
     t.after(() => tool(t, 'sh', '-c', `mdadm --quiet --stop ${path} || true`));
     await tool(
       t,
       'mdadm',
-      ...['--quiet', '--create', path, '--run', '--assume-clean', '--metadata=1.2'],
+      ...['--quiet', '--create', path, '--run', '--assume-clean', '--metadata=1.2', '--failfast'],
       ...['--level=1', '--bitmap=internal', '--raid-devices=2', local, remote],
     );
     return new Mirror(t, path);
