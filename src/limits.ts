@@ -369,16 +369,19 @@ export const REPLAY_SLABS_FREE_MAX = 32;
  * that halves what a 4 KiB one costs. What a larger one costs is its bytes. */
 export const BATCH_TRANSACTION_BYTES_MAX = 16 * KIB;
 
+/** Writes to a stream are gathered up to this size into one call to the QUIC engine, which takes
+ * all of it or nothing. */
+export const QUIC_GATHER_BYTES = 64 * KIB;
+
 /** Payload of those that go out together on one stream, in all: with their headers they are no
- * more than one call to the engine takes, QUIC_GATHER_BYTES. */
-export const BATCH_BYTES_MAX = 60 * KIB;
+ * more than one such call. */
+export const BATCH_BYTES_MAX = QUIC_GATHER_BYTES - 4 * KIB;
 
 /** Such transactions, where they have little payload or none. */
 export const BATCH_TRANSACTIONS_MAX = 32;
 
-/** Replies on one stream that are handed to the transport together: what one call to the engine
- * takes, QUIC_GATHER_BYTES, as it takes all of that or nothing. */
-export const REPLIES_TOGETHER_BYTES_MAX = 64 * KIB;
+/** Replies on one stream that are handed to the transport together, headers and all. */
+export const REPLIES_TOGETHER_BYTES_MAX = QUIC_GATHER_BYTES;
 
 /** Round trip up to which they do. On a longer path a packet that is lost would hold up those
  * behind it for as long, and the processor is not what transactions wait for. */
@@ -633,9 +636,6 @@ export const PORT_PROBE_INTERVAL_MS = 500;
 /** Why a connection is closed, in the packet that says so: that must fit the smallest path, of
  * 1,200 bytes, whose packet has room for others' frames too. */
 export const CLOSE_REASON_BYTES_MAX = 200;
-
-/** Writes are gathered up to this size into one call to the engine. */
-export const QUIC_GATHER_BYTES = 64 * KIB;
 
 // ---- WebTransport --------------------------------------------------------------------
 

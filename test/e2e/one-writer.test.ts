@@ -70,6 +70,7 @@ for (const scheme of SCHEMES) {
     const next = connectToo(t, pair);
     await readyUri(next);
     assert.equal((await next.stop()).code, 0);
+    await pair.stop();
   });
 }
 
@@ -93,7 +94,14 @@ test('with --shared, several may write', { skip: skipWithout('nbdsh') }, async (
 });
 
 // It may be cut off and come back, with writes that nobody else has: only a person can tell.
-test('a writer that was killed holds the store still, until its lease lapses', async (t) => {
+test('a writer that was killed holds the store still', async (t) => {
+  const pair = await startPair(t);
+  await pair.connecting.stop('SIGKILL');
+  const refused = await connectToo(t, pair).outcome;
+  assert.match(refused.stderr, /DST_E_BUSY/);
+});
+
+test('the claim of a writer that was killed lapses with its lease', async (t) => {
   const pair = await startPair(t, {
     exportArgs: ['--lease', '2s'],
     connectArgs: ['--ping-interval', '200ms'],
@@ -133,10 +141,15 @@ test('a client that was taken over ends at a signal too, with the same code', as
   assert.equal((await second.stop()).code, 0);
 });
 
-test('a takeover where nobody writes is an ordinary start; its end without NBD clients is one', async (t) => {
-  const pair = await startPair(t, { connectArgs: ['--takeover'] });
+test('a client without NBD clients ends when it is taken over', async (t) => {
+  const pair = await startPair(t);
   const second = connectToo(t, pair, '--takeover');
   await readyUri(second);
   assertEndedFor(await pair.connecting.outcome, 'DST_E_TAKEN_OVER');
   assert.equal((await second.stop()).code, 0);
+});
+
+test('a takeover where nobody writes is an ordinary start', async (t) => {
+  const pair = await startPair(t, { connectArgs: ['--takeover'] });
+  await pair.stop();
 });

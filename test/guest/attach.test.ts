@@ -96,6 +96,7 @@ underKernel(import.meta.url, {
           DeviceClient.start(t, { ...stores[1], device: 'auto' }),
         ]);
         assert.notEqual(clients[0].device, clients[1].device);
+        await Promise.all(stores.map((store, i) => writeRandom(t, store, clients[i]?.device)));
         await Promise.all(clients.map((client, i) => writeFileSystem(t, client, `file ${i}`)));
         await forceTakes(t, clients[0]);
         await secondIsRefused(t, stores[1], clients[1]);
@@ -135,6 +136,18 @@ underKernel(import.meta.url, {
     },
   ],
 });
+
+/** Writes the beginning of a device, and finds it on the store. */
+async function writeRandom(
+  t: KernelContext,
+  { folder, storePath }: Store,
+  device = '',
+): Promise<void> {
+  const file = join(folder, 'random');
+  writeFileSync(file, randomBytes(4 * MIB));
+  await write(t, file, device);
+  await tool(t, 'cmp', '-n', `${4 * MIB}`, storePath, file);
+}
 
 /** Makes a file system, mounts it in the client's folder, and writes a file through to the disk. */
 async function writeFileSystem(t: KernelContext, client: DeviceClient, text: string) {

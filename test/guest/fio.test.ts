@@ -29,8 +29,8 @@ const CLIENT_KILLS = LONG ? 5 : 1;
 /** The kernel sends again what a client that was killed had, 30 s after it had got it. */
 const PROGRESS_WITHIN_MS = 90_000;
 
-/** Beyond what a client takes to find its connection dead; longer, the kernel gives sockets up. */
-const BLACKOUT_MS = LONG ? 90_000 : 10_000;
+/** Longer than 30 s, the kernel gives sockets up. */
+const BLACKOUT_MS = LONG ? 90_000 : 20_000;
 
 /** Runs a load while something happens. */
 async function duringLoad(

@@ -38,8 +38,8 @@ export class GuestRun {
   constructor(t: Cleanup, { file, modules }: GuestSettings) {
     const limitS = process.env.LONG === '1' ? LONG_LIMIT_S : LIMIT_S;
     const options = ['-t', `${limitS}`, ...modules.flatMap((module) => ['-M', module])];
-    // Its one CPU gains nothing by V8's threads beside the first, which take turns with it.
-    const NODE_OPTIONS = '--v8-pool-size=0';
+    // Its one CPU gains nothing by more threads of V8's, which take turns with the event loop.
+    const NODE_OPTIONS = '--v8-pool-size=1';
     const inside = [process.execPath, '--enable-source-maps', file];
     const runner = join(REPOSITORY_ROOT, 'test/guest/run-in-kernel.sh');
     this.#running = startProgram(t, runner, [...options, '--', ...inside], {

@@ -49,9 +49,11 @@ export class KernelLog {
     return new KernelLog(openSync('/dev/kmsg', constants.O_RDONLY | constants.O_NONBLOCK));
   }
 
-  /** Takes what was logged until now: the lines that are neither harmless nor expected, of us or of
-   * the whole guest. */
-  unexpected(expected: readonly RegExp[]): string[] {
+  /**
+   * Takes what was logged since the last call; returns the lines that are neither harmless nor
+   * expected, of us or of the whole guest.
+   */
+  takeUnexpected(expected: readonly RegExp[]): string[] {
     this.#read();
     const lines = IN_GUEST ? this.#lines : this.#lines.filter((line) => OURS.test(line));
     this.#lines = [];

@@ -46,7 +46,7 @@ export async function runKernelTest(
   const before = connectedDevices();
   const log = KernelLog.fromNow();
   const unexpected: string[] = [];
-  const judgeLog = () => unexpected.push(...log.unexpected(expected));
+  const judgeLog = () => unexpected.push(...log.takeUnexpected(expected));
   await attempt(() =>
     each.run({
       after: (hook) => hooks.push(hook as () => unknown),
