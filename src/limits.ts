@@ -93,8 +93,13 @@ export const NBD_CLIENTS_MAX = 64;
  */
 export const NBD_SKIPPED_PAYLOAD_BYTES_MAX = 2 * NBD_PAYLOAD_BYTES_MAX;
 
-/** Pieces in which one write's payload is held; a client that sends crumbs pays a copy. */
-export const NBD_PAYLOAD_PIECES_MAX = 1024;
+/** Read from a client at once, for as long as one socket lives: some 15 small writes, and what
+ * Node would read. */
+export const NBD_RECEIVE_BYTES = 64 * KIB;
+
+/** As much of a write's payload, or more, is received where it stays; to copy less from where all
+ * else is received costs less than one more read. */
+export const NBD_RECEIVE_IN_PLACE_BYTES_MIN = 32 * KIB;
 
 /** Commands in flight of one client: several times any known queue depth. */
 export const NBD_CLIENT_COMMANDS_IN_FLIGHT_MAX = 1024;
@@ -364,6 +369,9 @@ export const REPLAY_SLAB_BYTES = 1 * MIB;
 
 /** ... of which so many are held for reuse when they are empty: what one flush of ours frees. */
 export const REPLAY_SLABS_FREE_MAX = 32;
+
+/** And so many once nothing is kept: much was written, and may not be again for long. */
+export const REPLAY_SLABS_IDLE_MAX = 8;
 
 /** Payload of a transaction, its own or its answer's, up to which others may share its stream:
  * that halves what a 4 KiB one costs. What a larger one costs is its bytes. */

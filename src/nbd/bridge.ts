@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, isIPv6, type Server, type Socket } from 'node:net';
+import { BufferPool } from '../block/buffer-pool.js';
 import type { BlockDevice } from '../block/device.js';
 import type { Clock } from '../clock.js';
 import { DstError, reasonOf } from '../errors.js';
@@ -12,6 +13,7 @@ import type { Log } from '../log.js';
 import { Connection } from './connection.js';
 import { FailureLog } from './failure-log.js';
 import { InFlight } from './in-flight.js';
+import { incomingFrom } from './incoming.js';
 import type { ExportOffer } from './negotiation.js';
 import { listenOnSocketFile, type SocketFile } from './unix-socket.js';
 
@@ -39,17 +41,20 @@ export interface BridgeStats {
 
 /** Serves one device to any number of NBD clients. */
 export class Bridge {
-  readonly #server = createServer({ allowHalfOpen: true, noDelay: true });
+  readonly #server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true });
   readonly #connections = new Set<Connection>();
   readonly #inFlight = new InFlight(
     NBD_BRIDGE_COMMANDS_IN_FLIGHT_MAX,
     NBD_BRIDGE_BYTES_IN_FLIGHT_MAX,
   );
+  readonly #pool = new BufferPool();
   readonly #offer: ExportOffer;
   readonly #log: Log;
   readonly #failures: FailureLog;
   #uri = '';
   #socketFile: SocketFile | undefined;
+  /** Called when the last connection has gone, once somebody waits for that. */
+  #emptied: (() => void) | undefined;
   #retired: Promise<void> | undefined;
   #closed: Promise<void> | undefined;
 
@@ -120,12 +125,13 @@ export class Bridge {
   }
 
   async #retire(): Promise<void> {
-    // 'close' comes only after the last connection's.
     const closed = once(this.#server, 'close');
     this.#server.close();
     for (const connection of this.#connections) connection.turnAway();
     await this.#socketFile?.remove();
     await closed;
+    // The server does not count the connections, which were taken over from it.
+    if (this.#connections.size > 0) await new Promise<void>((resolve) => (this.#emptied = resolve));
   }
 
   async #close(graceMs: number): Promise<void> {
@@ -148,14 +154,20 @@ export class Bridge {
       return;
     }
     const connection = new Connection({
-      socket,
+      incoming: incomingFrom(socket),
       offer: this.#offer,
       shared: this.#inFlight,
+      pool: this.#pool,
       failures: this.#failures,
       log: this.#log,
-      onClose: () => this.#connections.delete(connection),
+      onClose: () => this.#leave(connection),
     });
     this.#connections.add(connection);
+  }
+
+  #leave(connection: Connection): void {
+    this.#connections.delete(connection);
+    if (this.#connections.size === 0) this.#emptied?.();
   }
 
   /**
@@ -166,7 +178,7 @@ export class Bridge {
     if (this.#connections.size < NBD_CLIENTS_MAX) return true;
     for (const connection of this.#connections) {
       if (!connection.ended) continue;
-      this.#connections.delete(connection);
+      this.#leave(connection);
       connection.destroy();
       return true;
     }

@@ -1,5 +1,5 @@
 import type { BlockDevice, WriteFlags } from '../block/device.js';
-import { payloadOf } from '../block/payload.js';
+import type { Payload } from '../block/payload.js';
 import { DstError } from '../errors.js';
 import { NBD_STATUS_REPLY_BYTES_MAX } from '../limits.js';
 import {
@@ -22,18 +22,14 @@ const FUA: WriteFlags = { fua: true };
 
 /**
  * Runs a command that is answered without data: all but read, block status and DISC.
- * `pieces` are a write's payload, which is passed on without a copy.
+ * `payload` is a write's, which is passed on without a copy.
  */
-export function runCommand(
-  device: BlockDevice,
-  request: Request,
-  pieces: readonly Buffer[],
-): Promise<void> {
+export function runCommand(device: BlockDevice, request: Request, payload: Payload): Promise<void> {
   const { offset, lengthBytes } = request;
   const flags = (request.flags & NBD_CMD_FLAG_FUA) === 0 ? NO_FLAGS : FUA;
   switch (request.command) {
     case NBD_CMD_WRITE:
-      return device.write(offset, payloadOf(pieces), flags);
+      return device.write(offset, payload, flags);
     case NBD_CMD_FLUSH:
       return device.flush();
     case NBD_CMD_TRIM:

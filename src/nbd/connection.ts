@@ -1,8 +1,10 @@
 import type { Socket } from 'node:net';
+import type { BufferPool } from '../block/buffer-pool.js';
 import { NBD_HANDSHAKE_TIMEOUT_MS } from '../limits.js';
 import type { Log } from '../log.js';
 import type { FailureLog } from './failure-log.js';
 import type { InFlight } from './in-flight.js';
+import type { Incoming, Taker } from './incoming.js';
 import { type ExportOffer, Negotiation, type Outcome } from './negotiation.js';
 import { greeting } from './option-replies.js';
 import { ReplyWriter } from './reply-writer.js';
@@ -10,10 +12,11 @@ import type { Session } from './session.js';
 import { type Link, Transmission } from './transmission.js';
 
 export interface ConnectionOptions {
-  /** Fresh from a server with `allowHalfOpen`: we end our half ourselves. */
-  readonly socket: Socket;
+  readonly incoming: Incoming;
   readonly offer: ExportOffer;
   readonly shared: InFlight;
+  /** What writes' payloads are received into. */
+  readonly pool: BufferPool;
   readonly failures: FailureLog;
   readonly log: Log;
   readonly onClose: () => void;
@@ -28,10 +31,11 @@ export interface ConnectionOptions {
  *       +------------------+--- protocol broken, deadline, socket error --------> closed
  * ```
  */
-export class Connection implements Link {
+export class Connection implements Link, Taker {
   readonly #socket: Socket;
   readonly #offer: ExportOffer;
   readonly #shared: InFlight;
+  readonly #pool: BufferPool;
   readonly #failures: FailureLog;
   readonly #log: Log;
   readonly #writer: ReplyWriter;
@@ -42,9 +46,10 @@ export class Connection implements Link {
   #ended = false;
 
   constructor(options: ConnectionOptions) {
-    this.#socket = options.socket;
+    this.#socket = options.incoming.socket;
     this.#offer = options.offer;
     this.#shared = options.shared;
+    this.#pool = options.pool;
     this.#failures = options.failures;
     this.#log = options.log;
     this.#writer = new ReplyWriter(this.#socket);
@@ -53,7 +58,7 @@ export class Connection implements Link {
       () => this.drop(`no end of the handshake in ${NBD_HANDSHAKE_TIMEOUT_MS} ms`),
       NBD_HANDSHAKE_TIMEOUT_MS,
     );
-    this.#socket.on('data', (chunk: Buffer) => this.#receive(chunk));
+    options.incoming.deliverTo(this);
     this.#socket.on('drain', () => this.#transmission?.proceed());
     this.#socket.on('end', () => this.#end());
     this.#socket.on('error', (error) => this.#log.debug({ err: error }, 'an NBD client broke off'));
@@ -67,6 +72,20 @@ export class Connection implements Link {
   /** The client sends no more: it waits for answers, or it is gone. Which, nobody can tell. */
   get ended(): boolean {
     return this.#ended;
+  }
+
+  get room(): Buffer | undefined {
+    return this.#transmission?.room;
+  }
+
+  filled(lengthBytes: number): void {
+    this.#transmission?.filled(lengthBytes);
+  }
+
+  receive(chunk: Buffer): void {
+    if (this.#transmission !== undefined) this.#transmission.receive(chunk);
+    // Options may be split between chunks, and what is behind the last is kept.
+    else this.#negotiate(Buffer.from(chunk));
   }
 
   /** Ends a client that is not through its handshake; others stay. */
@@ -106,11 +125,6 @@ export class Connection implements Link {
     this.#socket.destroySoon();
   }
 
-  #receive(chunk: Buffer): void {
-    if (this.#transmission !== undefined) this.#transmission.receive(chunk);
-    else this.#negotiate(chunk);
-  }
-
   #negotiate(chunk: Buffer): void {
     const { replies, outcome } = this.#negotiation.push(chunk);
     this.#socket.cork();
@@ -133,6 +147,7 @@ export class Connection implements Link {
       session,
       shared: this.#shared,
       writer: this.#writer,
+      pool: this.#pool,
       link: this,
       failures: this.#failures,
       log: this.#log,

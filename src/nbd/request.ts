@@ -1,5 +1,7 @@
+import type { BufferPool } from '../block/buffer-pool.js';
+import { type Payload, payloadOf } from '../block/payload.js';
 import { invariant } from '../errors.js';
-import { NBD_PAYLOAD_PIECES_MAX } from '../limits.js';
+import { NBD_RECEIVE_IN_PLACE_BYTES_MIN } from '../limits.js';
 import { NBD_CMD_WRITE, NBD_REQUEST_BYTES, NBD_REQUEST_MAGIC } from './constants.js';
 
 /** One request header (NBD specification, "Request message"). */
@@ -27,14 +29,14 @@ export type Verdict = 'take' | 'discard' | 'wait' | 'end';
 
 export interface RequestHandler {
   judge(request: Request): Verdict;
-  /** `payload` has `request.lengthBytes` bytes for a write, else no pieces. */
-  execute(request: Request, payload: readonly Buffer[]): void;
+  /** `payload` has `request.lengthBytes` bytes for a write, else none; to be released. */
+  execute(request: Request, payload: Payload): void;
   refuse(request: Request): void;
   /** The bytes are no request; the parser has ended. */
   garbage(what: string): void;
 }
 
-const NO_PIECES: readonly Buffer[] = [];
+const NO_PAYLOAD = payloadOf([]);
 
 /** The request whose header starts at `at`; undefined where the magic is not there. */
 export function parseRequest(bytes: Buffer, at: number): Request | undefined {
@@ -50,8 +52,9 @@ export function parseRequest(bytes: Buffer, at: number): Request | undefined {
 }
 
 /**
- * Cuts a client's bytes into requests, wherever they are split into chunks, without
- * joining them: a write's payload is slices of the chunks that it came in.
+ * Cuts a client's bytes into requests, wherever they are split into chunks. A write's payload is
+ * one buffer of a pool, so that the chunks are free at once: it is copied there, or, where much
+ * of it is still to come, received there.
  *
  * ```
  *           28 bytes          take            all bytes
@@ -63,18 +66,22 @@ export function parseRequest(bytes: Buffer, at: number): Request | undefined {
  */
 export class RequestParser {
   readonly #handler: RequestHandler;
+  readonly #pool: BufferPool;
   /** Holds a header that is split between chunks. */
   readonly #scratch = Buffer.allocUnsafe(NBD_REQUEST_BYTES);
   #scratchBytes = 0;
   #state: 'header' | 'waiting' | 'collect' | 'skip' | 'ended' = 'header';
   #request: Request | undefined;
   #payloadLeftBytes = 0;
-  #pieces: Buffer[] = [];
-  /** Takes the payload over once it came in more pieces than we want to hold. */
-  #joined: Buffer | undefined;
+  /**
+   * What is being collected. Where it never becomes whole it is left to the garbage collector, as
+   * a read may still be on its way into it.
+   */
+  #payload: ReturnType<BufferPool['acquire']> | undefined;
 
-  constructor(handler: RequestHandler) {
+  constructor(handler: RequestHandler, pool: BufferPool) {
     this.#handler = handler;
+    this.#pool = pool;
   }
 
   /** The request whose payload is being collected. */
@@ -87,8 +94,23 @@ export class RequestParser {
     return this.#state === 'waiting';
   }
 
+  /** The end of a large payload, where a socket may put it itself and say so by `filled`. */
+  get room(): Buffer | undefined {
+    if (this.#payload === undefined || this.#payloadLeftBytes < NBD_RECEIVE_IN_PLACE_BYTES_MIN) {
+      return undefined;
+    }
+    return this.#payload.buffer.subarray(-this.#payloadLeftBytes);
+  }
+
+  /** So many bytes are where `room` was. */
+  filled(lengthBytes: number): void {
+    invariant(lengthBytes <= this.#payloadLeftBytes, 'what fills a payload fits it');
+    this.#payloadLeftBytes -= lengthBytes;
+    if (this.#payloadLeftBytes === 0) this.#finish();
+  }
+
   /**
-   * Parses a chunk; its buffer must not change afterwards. Returns the bytes consumed:
+   * Parses a chunk, of which nothing is needed afterwards. Returns the bytes consumed:
    * fewer than all only where a request must wait or was the last.
    */
   push(chunk: Buffer): number {
@@ -101,7 +123,7 @@ export class RequestParser {
       } else if (this.#state === 'collect' || this.#state === 'skip') {
         if (this.#payloadLeftBytes > 0) {
           if (at === chunk.length) return at;
-          at = this.#payload(chunk, at);
+          at = this.#collect(chunk, at);
         }
         if (this.#payloadLeftBytes === 0) this.#finish();
       } else {
@@ -145,45 +167,29 @@ export class RequestParser {
     } else {
       this.#state = verdict === 'take' ? 'collect' : 'skip';
       this.#payloadLeftBytes = request.command === NBD_CMD_WRITE ? request.lengthBytes : 0;
+      if (verdict === 'take' && this.#payloadLeftBytes > 0) {
+        this.#payload = this.#pool.acquire(this.#payloadLeftBytes);
+      }
     }
   }
 
-  #payload(chunk: Buffer, at: number): number {
+  #collect(chunk: Buffer, at: number): number {
     const end = Math.min(chunk.length, at + this.#payloadLeftBytes);
-    if (this.#state === 'collect') this.#collect(chunk.subarray(at, end));
+    const target = this.#payload?.buffer;
+    if (target !== undefined) chunk.copy(target, target.length - this.#payloadLeftBytes, at, end);
     this.#payloadLeftBytes -= end - at;
     return end;
-  }
-
-  #collect(piece: Buffer): void {
-    const lengthBytes = this.#request?.lengthBytes ?? 0;
-    if (this.#joined !== undefined) {
-      piece.copy(this.#joined, lengthBytes - this.#payloadLeftBytes);
-      return;
-    }
-    this.#pieces.push(piece);
-    if (this.#pieces.length < NBD_PAYLOAD_PIECES_MAX) return;
-    this.#joined = Buffer.allocUnsafe(lengthBytes);
-    let at = 0;
-    for (const early of this.#pieces) at += early.copy(this.#joined, at);
-    this.#pieces = [this.#joined];
   }
 
   #finish(): void {
     const request = this.#request;
     invariant(request !== undefined, 'a payload ends after its header');
     const taken = this.#state === 'collect';
-    const pieces = this.#pieces;
+    const payload = this.#payload ?? NO_PAYLOAD;
     this.#state = 'header';
     this.#request = undefined;
-    this.#joined = undefined;
-    if (!taken) {
-      this.#handler.refuse(request);
-    } else if (pieces.length === 0) {
-      this.#handler.execute(request, NO_PIECES);
-    } else {
-      this.#pieces = [];
-      this.#handler.execute(request, pieces);
-    }
+    this.#payload = undefined;
+    if (taken) this.#handler.execute(request, payload);
+    else this.#handler.refuse(request);
   }
 }

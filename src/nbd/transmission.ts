@@ -1,3 +1,4 @@
+import type { BufferPool } from '../block/buffer-pool.js';
 import type { BlockDevice, Extent } from '../block/device.js';
 import type { Payload } from '../block/payload.js';
 import { DstError, errnoOf, invariant } from '../errors.js';
@@ -13,6 +14,7 @@ import { payloadBytes, runCommand, wrongLength } from './commands.js';
 import { NBD_CMD_BLOCK_STATUS, NBD_CMD_DISC, NBD_CMD_READ, NBD_CMD_WRITE } from './constants.js';
 import type { FailureLog } from './failure-log.js';
 import { InFlight } from './in-flight.js';
+import type { Taker } from './incoming.js';
 import { ALLOCATION_CONTEXT_ID } from './negotiation.js';
 import { clipExtents } from './replies.js';
 import type { ReplyWriter } from './reply-writer.js';
@@ -39,6 +41,8 @@ export interface TransmissionOptions {
   /** What all clients of the bridge have in flight. */
   readonly shared: InFlight;
   readonly writer: ReplyWriter;
+  /** What writes' payloads are received into. */
+  readonly pool: BufferPool;
   readonly link: Link;
   /**
    * Whether the client is gone already, though some of what it sent is still to be read. Asked
@@ -62,7 +66,7 @@ const NO_BYTES = Buffer.alloc(0);
  * read from the client, who then waits on his socket, as he does while he leaves his replies
  * unread.
  */
-export class Transmission implements RequestHandler {
+export class Transmission implements RequestHandler, Taker {
   readonly #device: BlockDevice;
   readonly #session: Session;
   readonly #own: InFlight;
@@ -73,7 +77,7 @@ export class Transmission implements RequestHandler {
   readonly #run: typeof runCommand;
   readonly #failures: FailureLog;
   readonly #log: Log;
-  readonly #parser = new RequestParser(this);
+  readonly #parser: RequestParser;
   /** Received, but behind a request that waits for room. */
   #rest: Buffer = NO_BYTES;
   /** Why the request whose payload is being skipped is refused. */
@@ -89,6 +93,7 @@ export class Transmission implements RequestHandler {
       options.own ??
       new InFlight(NBD_CLIENT_COMMANDS_IN_FLIGHT_MAX, NBD_CLIENT_BYTES_IN_FLIGHT_MAX);
     this.#shared = options.shared;
+    this.#parser = new RequestParser(this, options.pool);
     this.#writer = options.writer;
     this.#link = options.link;
     this.#hungUp = options.hungUp ?? (() => false);
@@ -102,7 +107,16 @@ export class Transmission implements RequestHandler {
     return this.#disconnected;
   }
 
-  /** Takes the client's next bytes; they must not change afterwards. */
+  get room(): Buffer | undefined {
+    return this.#stopped ? undefined : this.#parser.room;
+  }
+
+  filled(lengthBytes: number): void {
+    if (this.#stopped) return;
+    this.#lookForHangUp();
+    this.#parser.filled(lengthBytes);
+  }
+
   receive(chunk: Buffer): void {
     invariant(!this.#parser.waiting, 'a paused socket delivers nothing');
     if (this.#stopped) return;
@@ -171,7 +185,7 @@ export class Transmission implements RequestHandler {
     return 'take';
   }
 
-  execute(request: Request, payload: readonly Buffer[]): void {
+  execute(request: Request, payload: Payload): void {
     if (this.#dead) {
       this.#leave(request);
       return;
@@ -212,23 +226,26 @@ export class Transmission implements RequestHandler {
     return 'discard';
   }
 
-  #start(request: Request, pieces: readonly Buffer[]): void {
+  #start(request: Request, payload: Payload): void {
     const { command, offset, lengthBytes } = request;
     const failed = (error: unknown) => this.#failed(request, error);
     if (command === NBD_CMD_READ) {
-      this.#device
-        .read(offset, lengthBytes)
-        .then((payload) => this.#haveRead(request, payload), failed);
+      this.#device.read(offset, lengthBytes).then((data) => this.#haveRead(request, data), failed);
     } else if (command === NBD_CMD_BLOCK_STATUS) {
       this.#device
         .blockStatus(offset, lengthBytes)
         .then((extents) => this.#haveStatus(request, extents), failed);
     } else {
-      this.#run(this.#device, request, pieces).then(() => this.#succeeded(request), failed);
+      this.#run(this.#device, request, payload).then(
+        () => this.#succeeded(request, payload),
+        failed,
+      );
     }
   }
 
-  #succeeded(request: Request): void {
+  /** Of one that failed a copy may still be on its way: its payload is not used again. */
+  #succeeded(request: Request, payload: Payload): void {
+    payload.release();
     if (!this.#dead) {
       this.#writer.batch.success(request);
       this.#writer.added();

@@ -76,8 +76,8 @@ export class ReplayLog {
 
   /**
    * Puts a copy in the place of a change's payload, for as long as it may have to be made
-   * again. At once and not at its ack: what it came in may pin a larger buffer, and is garbage
-   * that much sooner. The copy must be given back by `onChanged` or `release`.
+   * again. At once and not at its ack, so that what is sent once more is what was sent before,
+   * whatever becomes of the payload. The copy must be given back by `onChanged` or `release`.
    */
   keep(command: Command): Kept | undefined {
     if (this.#boundBytes === 0 || command.payload === undefined || !changes(command)) return;
@@ -142,6 +142,7 @@ export class ReplayLog {
       this.#bytes -= costBytes(entry.change);
       if (entry.kept !== undefined) this.#slabs.release(entry.kept);
     }
+    if (this.size === 0) this.#slabs.trim();
     if (this.#head * 2 >= this.#entries.length) {
       this.#entries.splice(0, this.#head);
       this.#head = 0;

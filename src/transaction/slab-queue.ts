@@ -1,5 +1,5 @@
 import { type Payload, payloadOf } from '../block/payload.js';
-import { REPLAY_SLAB_BYTES, REPLAY_SLABS_FREE_MAX } from '../limits.js';
+import { REPLAY_SLAB_BYTES, REPLAY_SLABS_FREE_MAX, REPLAY_SLABS_IDLE_MAX } from '../limits.js';
 
 interface Slab {
   readonly bytes: Buffer;
@@ -15,9 +15,8 @@ export interface Kept {
 }
 
 /**
- * Copies of payloads, packed into large buffers that are used again: a payload as it came
- * from a socket may pin a buffer many times its size, and thousands of small buffers would
- * keep the garbage collector busy.
+ * Copies of payloads, packed into large buffers that are used again: thousands of small ones
+ * would keep the garbage collector busy.
  */
 export class SlabQueue {
   readonly #free: Slab[] = [];
@@ -52,6 +51,11 @@ export class SlabQueue {
         this.#free.push(slab);
       }
     }
+  }
+
+  /** Leaves most of what is free to the garbage collector. */
+  trim(): void {
+    this.#free.splice(REPLAY_SLABS_IDLE_MAX);
   }
 
   #withRoom(): Slab {

@@ -15,10 +15,15 @@ export const MAIN = fileURLToPath(new URL('../../src/cli/main.cjs', import.meta.
 
 const HUGE_PAGES = '/sys/kernel/mm/transparent_hugepage/enabled';
 
+const WRAPPER = readFileSync(join(REPOSITORY_ROOT, 'bin/dst-quic'), 'utf8');
+
+// What it tells glibc, for all that is started from here.
+const [, mapped] = /MALLOC_MMAP_THRESHOLD_:-(\d+)/.exec(WRAPPER) ?? [];
+if (mapped !== undefined) process.env.MALLOC_MMAP_THRESHOLD_ ??= mapped;
+
 /** What bin/dst-quic tells Node. */
 const WRAPPER_FLAGS: readonly string[] =
-  readFileSync(join(REPOSITORY_ROOT, 'bin/dst-quic'), 'utf8')
-    .replace('$pages', existsSync(HUGE_PAGES) ? 'silent' : 'off')
+  WRAPPER.replace('$pages', existsSync(HUGE_PAGES) ? 'silent' : 'off')
     .split('exec node')[1]
     ?.match(/--[a-z-]+(=\w+)?/g) ?? [];
 

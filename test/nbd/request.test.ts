@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { NBD_PAYLOAD_PIECES_MAX } from '../../src/limits.js';
+import { BufferPool } from '../../src/block/buffer-pool.js';
+import type { Payload } from '../../src/block/payload.js';
+import { NBD_RECEIVE_IN_PLACE_BYTES_MIN } from '../../src/limits.js';
 import { NBD_CMD_DISC, NBD_CMD_READ, NBD_CMD_WRITE } from '../../src/nbd/constants.js';
 import {
   parseRequest,
@@ -15,7 +17,7 @@ import { requestHeader } from './support.js';
 /** Writes down what the parser says; `verdict` decides, `take` by default. */
 class Recorder implements RequestHandler {
   readonly events: string[] = [];
-  pieces = 0;
+  readonly payloads: Payload[] = [];
 
   constructor(readonly verdict: (request: Request) => Verdict = () => 'take') {}
 
@@ -23,9 +25,9 @@ class Recorder implements RequestHandler {
     return this.verdict(request);
   }
 
-  execute(request: Request, payload: readonly Buffer[]): void {
-    this.pieces = payload.length;
-    const data = Buffer.concat(payload as Buffer[]);
+  execute(request: Request, payload: Payload): void {
+    this.payloads.push(payload);
+    const data = Buffer.concat(payload.pieces as Buffer[]);
     this.events.push(`${request.command} ${request.offset} ${data.toString('latin1')}`);
   }
 
@@ -84,7 +86,7 @@ test('requests do not depend on how the bytes are split', () => {
   fc.assert(
     fc.property(fc.array(fc.integer({ min: 1, max: stream.length - 1 })), (cuts) => {
       const recorder = new Recorder(verdict);
-      const parser = new RequestParser(recorder);
+      const parser = new RequestParser(recorder, new BufferPool());
       const edges = [0, ...[...new Set(cuts)].sort((a, b) => a - b), stream.length];
       let consumed = 0;
       edges.slice(1).forEach((end, index) => {
@@ -97,22 +99,44 @@ test('requests do not depend on how the bytes are split', () => {
   );
 });
 
-test('a payload that came in one chunk is not copied', () => {
-  const chunk = write('abc');
-  let payload: readonly Buffer[] = [];
+test('a payload is one buffer, of which nothing is in the chunks that it came in', () => {
+  const pool = new BufferPool();
   const recorder = new Recorder();
-  recorder.execute = (_request, pieces) => {
-    payload = pieces;
-  };
-  new RequestParser(recorder).push(chunk);
-  assert.equal(payload.length, 1);
-  assert.equal(payload[0]?.buffer, chunk.buffer);
+  const parser = new RequestParser(recorder, pool);
+  const chunk = write('abcdef');
+  parser.push(chunk.subarray(0, 30));
+  parser.push(chunk.subarray(30));
+  chunk.fill('x');
+  const [payload] = recorder.payloads;
+  assert.deepEqual(payload?.pieces, [Buffer.from('abcdef')]);
+  payload?.release();
+  assert.equal(pool.usedBytes, 0);
+});
+
+test('much that is to come of a payload is received where it stays', () => {
+  const recorder = new Recorder();
+  const parser = new RequestParser(recorder, new BufferPool());
+  const bytes = write('y'.repeat(NBD_RECEIVE_IN_PLACE_BYTES_MIN + 100));
+  parser.push(bytes.subarray(0, 28 + 90));
+  const room = parser.room;
+  assert.equal(room?.length, NBD_RECEIVE_IN_PLACE_BYTES_MIN + 10);
+  bytes.copy(room, 0, 28 + 90, 28 + 90 + 11);
+  parser.filled(11);
+  assert.equal(parser.room, undefined);
+  parser.push(bytes.subarray(28 + 90 + 11));
+  assert.deepEqual(recorder.events, [`1 0 ${bytes.toString('latin1', 28)}`]);
+});
+
+test('nothing that is skipped has room anywhere', () => {
+  const parser = new RequestParser(new Recorder(() => 'discard'), new BufferPool());
+  parser.push(write('z'.repeat(2 * NBD_RECEIVE_IN_PLACE_BYTES_MIN)).subarray(0, 28));
+  assert.equal(parser.room, undefined);
 });
 
 test('a request that must wait keeps its place, and what is behind it is not looked at', () => {
   let room = false;
   const recorder = new Recorder(() => (room ? 'take' : 'wait'));
-  const parser = new RequestParser(recorder);
+  const parser = new RequestParser(recorder, new BufferPool());
   const chunk = Buffer.concat([write('first'), write('second')]);
   const consumed = parser.push(chunk);
   assert.equal(consumed, 28);
@@ -125,7 +149,7 @@ test('a request that must wait keeps its place, and what is behind it is not loo
 
 test('a write whose payload is not all there is being collected, not executed', () => {
   const recorder = new Recorder();
-  const parser = new RequestParser(recorder);
+  const parser = new RequestParser(recorder, new BufferPool());
   parser.push(write('abc').subarray(0, 30));
   assert.equal(parser.collecting?.lengthBytes, 3);
   assert.deepEqual(recorder.events, []);
@@ -133,17 +157,8 @@ test('a write whose payload is not all there is being collected, not executed', 
 
 test('bytes that are no request end it', () => {
   const recorder = new Recorder();
-  const parser = new RequestParser(recorder);
+  const parser = new RequestParser(recorder, new BufferPool());
   parser.push(Buffer.concat([Buffer.alloc(28), write('abc')]));
   parser.push(write('abc'));
   assert.deepEqual(recorder.events, ['garbage']);
-});
-
-test('a payload that comes in crumbs is joined at the bound', () => {
-  const recorder = new Recorder();
-  const parser = new RequestParser(recorder);
-  const text = Array.from({ length: 3 * NBD_PAYLOAD_PIECES_MAX }, (_, i) => `${i % 10}`).join('');
-  for (const byte of write(text)) parser.push(Buffer.from([byte]));
-  assert.equal(recorder.pieces, 1);
-  assert.deepEqual(recorder.events, [`1 0 ${text}`]);
 });

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { payloadOf } from '../../src/block/payload.js';
-import { REPLAY_ENTRY_BYTES } from '../../src/limits.js';
+import { REPLAY_ENTRY_BYTES, REPLAY_SLAB_BYTES, REPLAY_SLABS_IDLE_MAX } from '../../src/limits.js';
 import { FLAG, KIND } from '../../src/protocol/kinds.js';
 import type { Command } from '../../src/transaction/command.js';
 import { ReplayLog } from '../../src/transaction/replay-log.js';
 import { command, textOf, trimOf, writeOf } from './engine-support.js';
+
+const WHOLE_SLAB = Buffer.alloc(REPLAY_SLAB_BYTES);
 
 const texts = (log: ReplayLog) => [...log.commands()].map(textOf);
 
@@ -44,6 +46,22 @@ test('the log keeps a copy: the caller may reuse its buffers', () => {
   bytes.fill('!');
   log.onChanged(change, kept);
   assert.deepEqual(texts(log), ['before']);
+});
+
+test('with nothing left to keep, most of the memory is let go', () => {
+  const log = new ReplayLog(64 * REPLAY_SLAB_BYTES);
+  const fill = () => {
+    const written = Array.from({ length: 2 * REPLAY_SLABS_IDLE_MAX }, (_, at) => {
+      const change = { ...writeOf(at, at, ''), payload: payloadOf([WHOLE_SLAB]) };
+      acked(log, change);
+      return change.payload.pieces[0]?.buffer;
+    });
+    log.onFlushed(log.next, false, false);
+    return written;
+  };
+  const known = new Set(fill());
+  const again = fill().filter((buffer) => known.has(buffer));
+  assert.equal(again.length, REPLAY_SLABS_IDLE_MAX + 1);
 });
 
 test('a flush drops what lies before its position', () => {

@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { REPLAY_SLAB_BYTES, REPLAY_SLABS_FREE_MAX } from '../../src/limits.js';
+import {
+  REPLAY_SLAB_BYTES,
+  REPLAY_SLABS_FREE_MAX,
+  REPLAY_SLABS_IDLE_MAX,
+} from '../../src/limits.js';
 import { type Kept, SlabQueue } from '../../src/transaction/slab-queue.js';
 
 const bytesOf = ({ payload }: Kept) => Buffer.concat(payload.pieces as Buffer[]);
@@ -58,14 +62,30 @@ test('what is kept stays as it was while slabs around it are used again', () => 
   }
 });
 
-test('only so many empty slabs are held', () => {
-  const slabs = new SlabQueue();
+/** How many of the slabs that were filled and released are used again. */
+function usedAgain(slabs: SlabQueue, idle: () => void): number {
   const whole = Buffer.alloc(REPLAY_SLAB_BYTES);
   const fill = () => Array.from({ length: REPLAY_SLABS_FREE_MAX + 4 }, () => slabs.keep([whole]));
   const before = fill();
   for (const each of before) slabs.release(each);
+  idle();
   const known = new Set(before.flatMap((each) => [...memory(each)]));
   const again = fill().flatMap((each) => [...memory(each)]);
-  // Those that were held, and the current one.
-  assert.equal(again.filter((each) => known.has(each)).length, REPLAY_SLABS_FREE_MAX + 1);
+  return again.filter((each) => known.has(each)).length;
+}
+
+// Those that were held, and the current one.
+test('only so many empty slabs are held', () => {
+  assert.equal(
+    usedAgain(new SlabQueue(), () => {}),
+    REPLAY_SLABS_FREE_MAX + 1,
+  );
+});
+
+test('and fewer once nothing is kept', () => {
+  const slabs = new SlabQueue();
+  assert.equal(
+    usedAgain(slabs, () => slabs.trim()),
+    REPLAY_SLABS_IDLE_MAX + 1,
+  );
 });

@@ -1,18 +1,20 @@
 import type { Socket } from 'node:net';
+import type { BufferPool } from '../../block/buffer-pool.js';
 import type { BlockDevice } from '../../block/device.js';
 import type { Clock, Timer } from '../../clock.js';
 import { KERNEL_LINK_CHECK_INTERVAL_MS } from '../../limits.js';
 import type { Log } from '../../log.js';
 import type { FailureLog } from '../failure-log.js';
 import type { InFlight } from '../in-flight.js';
+import type { Incoming } from '../incoming.js';
 import { ReplyWriter } from '../reply-writer.js';
 import type { Session } from '../session.js';
 import { type Link, Transmission } from '../transmission.js';
 import type { LinkChanges } from './left-behind.js';
 
 export interface KernelLinkOptions {
-  /** Our end of a socket pair, with `allowHalfOpen`. */
-  readonly socket: Socket;
+  /** Our end of a socket pair. */
+  readonly incoming: Incoming;
   /** Its descriptor. */
   readonly fd: number;
   /** Calls `giveUp` of all connections whose end the kernel has shut. */
@@ -24,6 +26,8 @@ export interface KernelLinkOptions {
   /** Counts what is in flight of connections that are gone. */
   readonly behind: InFlight;
   readonly changes: LinkChanges;
+  /** What writes' payloads are received into. */
+  readonly pool: BufferPool;
   readonly failures: FailureLog;
   readonly clock: Clock;
   readonly log: Log;
@@ -54,7 +58,8 @@ export class KernelLink implements Link {
   #givenUp = false;
 
   constructor(options: KernelLinkOptions) {
-    const { device, session, own, shared, failures, log, socket } = options;
+    const { device, session, own, shared, pool, failures, log } = options;
+    const { socket } = options.incoming;
     this.#socket = socket;
     this.fd = options.fd;
     this.#lookForHangUps = options.lookForHangUps;
@@ -65,14 +70,14 @@ export class KernelLink implements Link {
     this.sinceMs = options.clock.nowMs();
     const writer = new ReplyWriter(socket);
     this.#writer = writer;
-    const parts = { device, session, own, shared, writer, failures, log };
+    const parts = { device, session, own, shared, writer, pool, failures, log };
     this.#transmission = new Transmission({
       ...parts,
       link: this,
       hungUp: () => this.#hungUp(),
       run: this.#changes.run,
     });
-    socket.on('data', (chunk: Buffer) => this.#transmission.receive(chunk));
+    options.incoming.deliverTo(this.#transmission);
     socket.on('drain', () => this.#transmission.proceed());
     socket.on('end', () => this.destroy());
     socket.on('error', (error) => log.debug({ err: error }, 'the kernel broke a connection off'));

@@ -1,4 +1,5 @@
 import { closeSync } from 'node:fs';
+import { BufferPool } from '../../block/buffer-pool.js';
 import type { BlockDevice } from '../../block/device.js';
 import type { Clock, Timer } from '../../clock.js';
 import {
@@ -60,6 +61,7 @@ export class KernelLinks {
     NBD_BRIDGE_BYTES_IN_FLIGHT_MAX,
   );
   readonly #leftBehind = new LeftBehind();
+  readonly #pool = new BufferPool();
   #kept = false;
   #mending = false;
   #mendTimer: Timer | undefined;
@@ -120,10 +122,10 @@ export class KernelLinks {
     }
   }
 
-  #serve({ socket, ownFd }: SocketPair): KernelLink {
+  #serve({ incoming, ownFd }: SocketPair): KernelLink {
     const { device, session, connections, clock, log } = this.#options;
     const link = new KernelLink({
-      ...{ socket, device, session, clock, log },
+      ...{ incoming, device, session, clock, log },
       fd: ownFd,
       lookForHangUps: () => this.#lookForHangUps(),
       own: new InFlight(
@@ -133,6 +135,7 @@ export class KernelLinks {
       shared: this.#shared,
       behind: this.#behind,
       changes: new LinkChanges(this.#leftBehind),
+      pool: this.#pool,
       failures: this.#failures,
       onClose: (closed) => this.#closed(closed),
     });

@@ -1,5 +1,6 @@
 import type { BlockDevice } from '../../block/device.js';
 import { overlap } from '../../block/overlap.js';
+import type { Payload } from '../../block/payload.js';
 import { runCommand } from '../commands.js';
 import { NBD_CMD_TRIM, NBD_CMD_WRITE, NBD_CMD_WRITE_ZEROES } from '../constants.js';
 import type { Request } from '../request.js';
@@ -9,7 +10,7 @@ interface Change {
   readonly of: LinkChanges;
   readonly request: Request;
   /** What a write writes. */
-  readonly pieces: readonly Buffer[];
+  readonly payload: Payload;
   /** A later one that overlaps it has ended before it. */
   overtaken: boolean;
 }
@@ -40,21 +41,17 @@ export class LeftBehind {
   readonly #left = new Set<Change>();
 
   /** The end of a change left behind that is the same as this one. */
-  endOfSame(request: Request, pieces: readonly Buffer[]): Promise<void> | undefined {
+  endOfSame(request: Request, payload: Payload): Promise<void> | undefined {
     for (const change of this.#left) {
-      if (!change.overtaken && isSame(change, request, pieces)) return this.#unfinished.get(change);
+      if (!change.overtaken && isSame(change, request, payload))
+        return this.#unfinished.get(change);
     }
     return undefined;
   }
 
-  start(
-    of: LinkChanges,
-    device: BlockDevice,
-    request: Request,
-    pieces: readonly Buffer[],
-  ): Promise<void> {
-    const change: Change = { of, request, pieces, overtaken: false };
-    const end = runCommand(device, request, pieces).then(
+  start(of: LinkChanges, device: BlockDevice, request: Request, payload: Payload): Promise<void> {
+    const change: Change = { of, request, payload, overtaken: false };
+    const end = runCommand(device, request, payload).then(
       () => this.#ended(change),
       (error: unknown) => {
         this.#ended(change);
@@ -92,11 +89,11 @@ export class LinkChanges {
   }
 
   /** As `runCommand`. */
-  readonly run: typeof runCommand = (device, request, pieces) => {
-    if (!isChange(request)) return runCommand(device, request, pieces);
-    const end = this.#leftBehind.endOfSame(request, pieces);
+  readonly run: typeof runCommand = (device, request, payload) => {
+    if (!isChange(request)) return runCommand(device, request, payload);
+    const end = this.#leftBehind.endOfSame(request, payload);
     return end === undefined
-      ? this.#leftBehind.start(this, device, request, pieces)
+      ? this.#leftBehind.start(this, device, request, payload)
       : this.#join(end);
   };
 
@@ -121,14 +118,14 @@ function isChange({ command }: Request): boolean {
   return command === NBD_CMD_WRITE || command === NBD_CMD_TRIM || command === NBD_CMD_WRITE_ZEROES;
 }
 
-function isSame(change: Change, request: Request, pieces: readonly Buffer[]): boolean {
+function isSame(change: Change, request: Request, payload: Payload): boolean {
   const { offset, lengthBytes, command, flags } = change.request;
   return (
     offset === request.offset &&
     lengthBytes === request.lengthBytes &&
     command === request.command &&
     flags === request.flags &&
-    sameBytes(change.pieces, pieces)
+    sameBytes(change.payload.pieces, payload.pieces)
   );
 }
 

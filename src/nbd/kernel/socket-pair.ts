@@ -1,8 +1,8 @@
 import { closeSync } from 'node:fs';
-import { Socket } from 'node:net';
 import type { KoffiFunc } from 'koffi';
 import { systemError } from '../../block/system-error.js';
 import { KERNEL_SOCKET_BUFFER_BYTES } from '../../limits.js';
+import { type Incoming, incomingOn } from '../incoming.js';
 
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
@@ -16,10 +16,9 @@ const SO_SNDBUFFORCE = 32;
 export interface SocketPair {
   /** The caller closes it once the kernel has it, which keeps an opening of its own. */
   readonly kernelFd: number;
-  /** The descriptor of `socket`, which stays the socket's. */
+  /** The descriptor of our end, which stays the socket's. */
   readonly ownFd: number;
-  /** With `allowHalfOpen`, as `Transmission` wants it. */
-  readonly socket: Socket;
+  readonly incoming: Incoming;
 }
 
 interface Native {
@@ -66,8 +65,7 @@ export async function socketPair(): Promise<SocketPair> {
     if (!set(SO_SNDBUFFORCE)) set(SO_SNDBUF);
   }
   try {
-    const socket = new Socket({ fd: ownFd, allowHalfOpen: true, readable: true, writable: true });
-    return { kernelFd, ownFd, socket };
+    return { kernelFd, ownFd, incoming: incomingOn(ownFd) };
   } catch (error) {
     closeSync(ownFd);
     closeSync(kernelFd);

@@ -10,7 +10,7 @@ const O_NONBLOCK = 0o4000;
 
 async function openPair(t: TestContext): Promise<SocketPair> {
   const pair = await socketPair();
-  t.after(() => pair.socket.destroy());
+  t.after(() => pair.incoming.socket.destroy());
   return pair;
 }
 
@@ -21,18 +21,22 @@ function flagsOf(fd: number): number {
 
 describe('a pair of sockets for the kernel', () => {
   it('carries bytes both ways', async (t) => {
-    const { kernelFd, socket } = await openPair(t);
+    const { kernelFd, incoming } = await openPair(t);
     t.after(() => closeSync(kernelFd));
+    const received = new Promise<string>((resolve) => {
+      const receive = (chunk: Buffer) => resolve(String(chunk));
+      incoming.deliverTo({ room: undefined, filled() {}, receive });
+    });
     writeSync(kernelFd, 'request');
-    const [chunk] = await soon(once(socket, 'data'), 'the request');
-    assert.equal(String(chunk), 'request');
-    await new Promise<void>((resolve) => socket.write('reply', () => resolve()));
+    assert.equal(await soon(received, 'the request'), 'request');
+    await new Promise<void>((resolve) => incoming.socket.write('reply', () => resolve()));
     const reply = Buffer.alloc(16);
     assert.equal(reply.toString('utf8', 0, readSync(kernelFd, reply)), 'reply');
   });
 
   it('tells of the end of the other side, and can still answer', async (t) => {
-    const { kernelFd, socket } = await openPair(t);
+    const { kernelFd, incoming } = await openPair(t);
+    const { socket } = incoming;
     socket.resume();
     closeSync(kernelFd);
     await soon(once(socket, 'end'), 'the end');
