@@ -12,7 +12,7 @@ export interface Taker {
   readonly room: Buffer | undefined;
   /** So many bytes have been put at the start of `room`. */
   filled(lengthBytes: number): void;
-  /** Bytes that stay as they are until this returns, or for as long as the socket is paused. */
+  /** The bytes stay as they are until this returns, or for as long as the socket is paused. */
   receive(chunk: Buffer): void;
 }
 
@@ -28,9 +28,10 @@ interface OnRead {
   callback(lengthBytes: number, buffer: Uint8Array): boolean;
 }
 
-/** What Node's documentation has of its options from version 22 on, and Node 20 takes as well. */
+/** Of Node's options; `onread` is documented from version 22 on, and Node 20 takes it as well. */
 interface SocketOptions {
   readonly fd?: number;
+  /** What Node itself gives to a socket that it accepts; not documented. */
   readonly handle?: object;
   readonly allowHalfOpen: boolean;
   readonly readable: boolean;

@@ -29,7 +29,7 @@ export type Verdict = 'take' | 'discard' | 'wait' | 'end';
 
 export interface RequestHandler {
   judge(request: Request): Verdict;
-  /** `payload` has `request.lengthBytes` bytes for a write, else none; to be released. */
+  /** `payload` has `request.lengthBytes` bytes for a write, else none; the handler releases it. */
   execute(request: Request, payload: Payload): void;
   refuse(request: Request): void;
   /** The bytes are no request; the parser has ended. */
