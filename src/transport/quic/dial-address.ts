@@ -13,6 +13,7 @@ import { throwIfAborted, waitFor } from '../wait-for.js';
 import { ENGINE_OPTIONS, toPem } from './options.js';
 import { type PortFailure, probePort } from './port-probe.js';
 import { QuicConnection } from './quic-connection.js';
+import { packetKeeper } from './whole-packets.js';
 
 export interface AddressDialOptions {
   /** What the export is called: the name that its certificate must have. */
@@ -34,14 +35,18 @@ const NAMELESS = 'address.invalid';
  */
 export async function dialAddress(options: AddressDialOptions): Promise<Connection> {
   const { host, peer, trust, signal, timeoutMs } = options;
+  const keepPacketsWhole = await packetKeeper();
   throwIfAborted(signal);
   const session = startSession(options);
+  // The engine makes its socket later in this turn, and sends large packets after the handshake.
+  setImmediate(keepPacketsWhole);
   const probe = probePort(peer);
   const failed = probe.failed.then((failure) => {
     throw portError(options, failure);
   });
   try {
     const connected = handshake(session, options).then(async (chain) => {
+      keepPacketsWhole();
       verifyServerChain(trust, chain, host, new Date());
       await ready(session, options);
       return chain;

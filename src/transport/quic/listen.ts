@@ -15,6 +15,7 @@ import { onHandshakeFailure } from './handshake-failures.js';
 import { ENGINE_OPTIONS, toPem } from './options.js';
 import { usePrivateFolder } from './private-folder.js';
 import { QuicConnection } from './quic-connection.js';
+import { packetKeeper } from './whole-packets.js';
 
 export interface QuicListenOptions {
   /** An address of this machine, without brackets; 0.0.0.0 or :: for all of them. */
@@ -64,7 +65,9 @@ async function listenOn(host: string, port: number, options: QuicListenOptions):
   );
   try {
     await checkBindable(host, port);
+    const keepPacketsWhole = await packetKeeper();
     const address = await server.listen(port, host);
+    keepPacketsWhole();
     return new QuicListener(server, { address: host, port: address.port }, options);
   } catch (cause) {
     throw listenError('UDP', host, port, cause);

@@ -10,7 +10,8 @@ import { ALPN } from '../../protocol/kinds.js';
 /**
  * What both ends ask of the engine. `portable` is its poll driver: as fast as io_uring at
  * depth, with the better latency of a single command, and the one that seccomp allows. The
- * size of packets is the engine's to find: up to 16 KiB on loopback, and the path's elsewhere.
+ * size of packets is the engine's to find: up to 16 KiB on loopback, and the path's elsewhere, as
+ * `whole-packets.ts` has the kernel cut none.
  */
 export const ENGINE_OPTIONS = {
   alpn: [ALPN] as string[],
