@@ -1,6 +1,6 @@
 import type { BlockDevice } from '../../block/device.js';
 import { overlap } from '../../block/overlap.js';
-import type { Payload } from '../../block/payload.js';
+import { joinPayload, type Payload } from '../../block/payload.js';
 import { runCommand } from '../commands.js';
 import { NBD_CMD_TRIM, NBD_CMD_WRITE, NBD_CMD_WRITE_ZEROES } from '../constants.js';
 import type { Request } from '../request.js';
@@ -125,26 +125,6 @@ function isSame(change: Change, request: Request, payload: Payload): boolean {
     lengthBytes === request.lengthBytes &&
     command === request.command &&
     flags === request.flags &&
-    sameBytes(change.payload.pieces, payload.pieces)
+    joinPayload(change.payload).equals(joinPayload(payload))
   );
-}
-
-/** Of as many bytes, which may be cut in different places. */
-function sameBytes(some: readonly Buffer[], others: readonly Buffer[]): boolean {
-  const rest = others[Symbol.iterator]();
-  let other: Buffer = Buffer.alloc(0);
-  let at = 0;
-  for (const piece of some) {
-    for (let done = 0; done < piece.length; ) {
-      if (at === other.length) {
-        other = rest.next().value ?? other;
-        at = 0;
-      }
-      const bytes = Math.min(piece.length - done, other.length - at);
-      if (piece.compare(other, at, at + bytes, done, done + bytes) !== 0) return false;
-      done += bytes;
-      at += bytes;
-    }
-  }
-  return true;
 }
