@@ -5,6 +5,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import {
   folderWithCertificates,
+  NODE_FLAGS,
   type Running,
   startCommand,
   startProgram,
@@ -14,9 +15,6 @@ import type { ClientJob } from './growth-job.js';
 
 const CLIENT = fileURLToPath(new URL('./growth-client.js', import.meta.url));
 const HOST = '127.0.0.1';
-
-/** As bin/dst-quic has it: what the client holds should be what ours would. */
-const CLIENT_FLAGS = ['--max-semi-space-size=1', '--single-threaded-gc'];
 
 type Job = ClientJob extends infer Each
   ? Each extends ClientJob
@@ -61,7 +59,8 @@ export async function withExport<T>(
 }
 
 function startClient(cleanups: Cleanups, folder: string, job: ClientJob): Running {
-  const args = [...CLIENT_FLAGS, CLIENT, JSON.stringify(job)];
+  // What the client holds should be what ours would.
+  const args = [...NODE_FLAGS, CLIENT, JSON.stringify(job)];
   return startProgram(cleanups, process.execPath, args, { cwd: folder });
 }
 
