@@ -3,7 +3,7 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
-import { load } from 'koffi';
+import { socketOptions } from '../../src/socket-options.js';
 import { dialQuic } from '../../src/transport/quic/dial.js';
 import { soon } from '../support/wait.js';
 import { certificatesFor, quicListener } from './fixtures.js';
@@ -16,16 +16,7 @@ const MTU_DISCOVER = [
 ] as const;
 const PMTUDISC_PROBE = 3;
 
-const getsockopt = load(null).func(
-  'int getsockopt(int fd, int level, int name, _Out_ int *value, _Inout_ int *length)',
-);
-
-/** Undefined where it is no socket, or has no such option. */
-function option(fd: number, level: number, name: number): number | undefined {
-  const value = new Int32Array(1);
-  const failed = getsockopt(fd, level, name, value, new Int32Array([value.byteLength]));
-  return failed === 0 ? value[0] : undefined;
-}
+const { get: option } = await socketOptions();
 
 /** This process's sockets for datagrams, and whether the kernel may cut what they send. */
 function datagramSockets(): { fd: number; whole: boolean }[] {

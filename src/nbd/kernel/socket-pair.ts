@@ -2,6 +2,7 @@ import { closeSync } from 'node:fs';
 import type { KoffiFunc } from 'koffi';
 import { systemError } from '../../block/system-error.js';
 import { KERNEL_SOCKET_BUFFER_BYTES } from '../../limits.js';
+import { socketOptions } from '../../socket-options.js';
 import { type Incoming, incomingOn } from '../incoming.js';
 
 const AF_UNIX = 1;
@@ -26,9 +27,6 @@ interface Native {
   readonly socketpair: KoffiFunc<
     (domain: number, type: number, protocol: number, ends: Int32Array) => number
   >;
-  readonly setsockopt: KoffiFunc<
-    (fd: number, level: number, name: number, value: Int32Array, lengthBytes: number) => number
-  >;
 }
 
 let bound: Promise<Native> | undefined;
@@ -39,9 +37,6 @@ async function bind(): Promise<Native> {
   return {
     errno: () => koffi.errno(),
     socketpair: libc.func('int socketpair(int domain, int type, int protocol, _Out_ int *ends)'),
-    setsockopt: libc.func(
-      'int setsockopt(int fd, int level, int name, const void *value, uint32_t length)',
-    ),
   };
 }
 
@@ -52,15 +47,15 @@ async function bind(): Promise<Native> {
 export async function socketPair(): Promise<SocketPair> {
   // Once: a connection that the kernel gives up is replaced time and again in an outage.
   bound ??= bind();
-  const { errno, socketpair, setsockopt } = await bound;
+  const { errno, socketpair } = await bound;
+  const options = await socketOptions();
   const ends = new Int32Array(2);
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
     throw systemError('socketpair', errno());
   }
   const [ownFd = -1, kernelFd = -1] = ends;
-  const bytes = new Int32Array([KERNEL_SOCKET_BUFFER_BYTES]);
   for (const fd of [ownFd, kernelFd]) {
-    const set = (name: number) => setsockopt(fd, SOL_SOCKET, name, bytes, bytes.byteLength) === 0;
+    const set = (name: number) => options.set(fd, SOL_SOCKET, name, KERNEL_SOCKET_BUFFER_BYTES);
     // Smaller buffers only make it slower.
     if (!set(SO_SNDBUFFORCE)) set(SO_SNDBUF);
   }

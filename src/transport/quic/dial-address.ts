@@ -46,7 +46,6 @@ export async function dialAddress(options: AddressDialOptions): Promise<Connecti
   });
   try {
     const connected = handshake(session, options).then(async (chain) => {
-      keepPacketsWhole();
       verifyServerChain(trust, chain, host, new Date());
       await ready(session, options);
       return chain;
